@@ -1,0 +1,517 @@
+package hooks
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+func TestMain(m *testing.M) {
+	// What the test itself was started with must not count as ours.
+	const sysCloseRange, cloexec = 436, 4
+	_, _, _ = syscall.Syscall(sysCloseRange, 3, ^uintptr(0)>>33, cloexec)
+	before := openFiles()
+	code := m.Run()
+	if after := openFiles(); code == 0 && len(after) > len(before) {
+		fmt.Fprintf(os.Stderr, "leaked descriptors: %q, at first %q\n", after, before)
+		code = 1
+	}
+	if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); code == 0 && !errors.Is(err, syscall.ECHILD) {
+		fmt.Fprintf(os.Stderr, "left a child: %d, %v\n", pid, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func openFiles() (open []string) {
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range entries {
+		to, err := os.Readlink("/proc/self/fd/" + e.Name())
+		if err == nil && !strings.Contains(to, "eventpoll") && !strings.Contains(to, "eventfd") &&
+			!strings.HasPrefix(to, "/proc/") && !strings.Contains(to, "testlog") {
+			open = append(open, e.Name()+"="+to)
+		}
+	}
+	return open
+}
+
+func sh(script string) specs.Hook {
+	return specs.Hook{Path: "/bin/sh", Args: []string{"sh", "-c", script}}
+}
+
+func shLimit(script string, seconds int) specs.Hook {
+	h := sh(script)
+	h.Timeout = &seconds
+	return h
+}
+
+func state() *specs.State {
+	return &specs.State{
+		Version: "1.3.0", ID: "demo", Status: specs.StateCreating, Pid: 4711, Bundle: "/bundles/demo",
+		Annotations: map[string]string{"b": "2", "a/b": "x\n\"y\"<&>\u2028"},
+	}
+}
+
+// failure runs a hook that must fail and returns its error.
+func failure(t *testing.T, h specs.Hook, opt Options) *Error {
+	t.Helper()
+	err := RunAll(t.Context(), "createRuntime", []specs.Hook{h}, state(), opt)
+	var e *Error
+	if !errors.As(err, &e) {
+		t.Fatalf("error is %v (%T)", err, err)
+	}
+	return e
+}
+
+func says(t *testing.T, err error, want string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v\ndoes not say %q", err, want)
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// waitFor waits until a process has written its pid to a file.
+func waitFor(t *testing.T, path string) int {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		b, _ := os.ReadFile(path)
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && strings.HasSuffix(string(b), "\n") {
+			return pid
+		}
+	}
+	t.Fatalf("nobody wrote %s", path)
+	return 0
+}
+
+// dead waits until a process has gone, or is a zombie that its parent ignores.
+func dead(t *testing.T, pid int) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || strings.Contains(string(b), ") Z ") {
+			return
+		}
+	}
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	t.Errorf("process %d is still there", pid)
+}
+
+func TestSuccess(t *testing.T) {
+	if err := Run(t.Context(), sh("echo noise; echo more >&2"), state(), Options{}); err != nil {
+		t.Error(err)
+	}
+	if err := RunAll(t.Context(), "poststart", nil, state(), Options{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStdinIsTheState(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "state")
+	if err := Run(t.Context(), sh("cat > "+out), state(), Options{}); err != nil {
+		t.Fatal(err)
+	}
+	got := read(t, out)
+	want := `{"ociVersion":"1.3.0","id":"demo","status":"creating","pid":4711,"bundle":"/bundles/demo",` +
+		`"annotations":{"a/b":"x\n\"y\"<&>\u2028","b":"2"}}`
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	var back specs.State
+	if err := json.Unmarshal([]byte(got), &back); err != nil || !reflect.DeepEqual(&back, state()) {
+		t.Errorf("a JSON library reads %+v, %v", back, err)
+	}
+}
+
+func TestStateIsWhatTheStandardEncoderMeans(t *testing.T) {
+	all := make([]rune, 0, 0x300)
+	for r := rune(0); r < 0x300; r++ {
+		all = append(all, r)
+	}
+	for _, s := range []*specs.State{
+		{}, {Version: "1", Status: specs.StateStopped, Pid: -1}, state(),
+		{ID: string(all), Bundle: "\u2028\u2029\U0001F600", Annotations: map[string]string{"": "", "\x00": "\x7f"}},
+	} {
+		got := encodeState(s)
+		if strings.ContainsAny(string(got), "\n\r\x00") {
+			t.Errorf("more than one line: %q", got)
+		}
+		var back specs.State
+		want := *s
+		want.Pid = max(want.Pid, 0)
+		if err := json.Unmarshal(got, &back); err != nil || !reflect.DeepEqual(back, want) {
+			t.Errorf("%s\nread as %+v, %v\nwant    %+v", got, back, err, want)
+		}
+	}
+}
+
+// A hook that reads nothing, with a state that fills no pipe.
+func TestStateLargerThanAPipe(t *testing.T) {
+	s := state()
+	s.Annotations["big"] = strings.Repeat("x", 10<<20)
+	for _, script := range []string{"exit 0", "exec <&-; exit 0", "head -c 10 > /dev/null"} {
+		if err := Run(t.Context(), sh(script), s, Options{}); err != nil {
+			t.Errorf("%s: %v", script, err)
+		}
+	}
+	out := filepath.Join(t.TempDir(), "n")
+	if err := Run(t.Context(), sh("wc -c > "+out), s, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.TrimSpace(read(t, out)), strconv.Itoa(len(encodeState(s))); got != want {
+		t.Errorf("%s bytes arrived of %s", got, want)
+	}
+}
+
+func TestEnvironmentIsExact(t *testing.T) {
+	t.Setenv("OCIRT_SECRET", "1")
+	dir := t.TempDir()
+	for i, env := range [][]string{nil, {}, {"A=1", "B=", "A=2", "odd"}} {
+		h := sh("/usr/bin/tr '\\0' '\\n' < /proc/$$/environ > " + dir + "/env")
+		h.Env = env
+		if err := Run(t.Context(), h, state(), Options{Dir: dir}); err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Split(strings.TrimSuffix(read(t, dir+"/env"), "\n"), "\n")
+		if len(env) == 0 {
+			env = []string{""}
+		}
+		if !slices.Equal(got, env) {
+			t.Errorf("%d: environment is %q, want %q", i, got, env)
+		}
+	}
+}
+
+func TestArgumentsAndDirectory(t *testing.T) {
+	dir := t.TempDir()
+	h := specs.Hook{Path: "/bin/sh", Args: []string{"other name", "-c", "tr '\\0' '\\n' < /proc/$$/cmdline > args; pwd > cwd"}}
+	h.Env = []string{"PATH=/usr/bin:/bin"}
+	if err := Run(t.Context(), h, state(), Options{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Split(read(t, dir+"/args"), "\n")[0]; got != "other name" {
+		t.Errorf("argv[0] is %q", got)
+	}
+	if got := strings.TrimSpace(read(t, dir+"/cwd")); got != dir {
+		t.Errorf("directory is %q, want %q", got, dir)
+	}
+	// Without args, argv is the path alone: a shell that then reads the state.
+	e := failure(t, specs.Hook{Path: "/bin/sh"}, Options{})
+	says(t, e, "/bin/sh: 1: ")
+	e = failure(t, sh("true"), Options{Dir: dir + "/missing"})
+	says(t, e, "no working directory")
+}
+
+func TestNothingElseIsInherited(t *testing.T) {
+	f, err := os.Open("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	dir := t.TempDir()
+	script := `for f in /proc/$$/fd/*; do echo ${f##*/}; done > ` + dir + `/fds; ` +
+		`read x y z w pgrp rest < /proc/$$/stat; echo $$ $pgrp > ` + dir + `/group; ` +
+		`/usr/bin/awk '/flags/ {print $2}' /proc/$$/fdinfo/0 > ` + dir + `/flags`
+	if err := Run(t.Context(), sh(script), state(), Options{}); err != nil {
+		t.Fatal(err)
+	}
+	fds := strings.Fields(read(t, dir+"/fds"))
+	// dash keeps its saved standard output at 10 during the loop.
+	fds = slices.DeleteFunc(fds, func(s string) bool { return s == "10" })
+	if !slices.Equal(fds, []string{"0", "1", "2"}) {
+		t.Errorf("descriptors %q", fds)
+	}
+	if g := strings.Fields(read(t, dir+"/group")); len(g) != 2 || g[0] != g[1] {
+		t.Errorf("process and group are %q", g)
+	}
+	if flags, err := strconv.ParseInt(strings.TrimSpace(read(t, dir+"/flags")), 8, 64); err != nil || flags&syscall.O_NONBLOCK != 0 {
+		t.Errorf("standard input has flags %#o, %v", flags, err)
+	}
+}
+
+func TestOrderAndFirstFailureEnds(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	list := []specs.Hook{sh("echo 0 >> " + log), sh("echo 1 >> " + log), sh("echo 2 >> " + log + "; exit 7"), sh("echo 3 >> " + log)}
+	err := RunAll(t.Context(), "createContainer", list, state(), Options{})
+	if got := read(t, log); got != "0\n1\n2\n" {
+		t.Errorf("ran %q", got)
+	}
+	var e *Error
+	if !errors.As(err, &e) || e.Kind != "createContainer" || e.Index != 2 || e.ExitCode != 7 || e.Path != "/bin/sh" {
+		t.Errorf("error %#v", err)
+	}
+	says(t, err, `error running createContainer hook #2: "/bin/sh": exit status 7, stdout: , stderr: `)
+}
+
+func TestBestEffortRunsAll(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	list := []specs.Hook{sh("echo 0 >> " + log + "; exit 1"), sh("echo 1 >> " + log), sh("echo 2 >> " + log + "; exit 2")}
+	err := RunAllBestEffort(t.Context(), "poststop", list, state(), Options{})
+	if got := read(t, log); got != "0\n1\n2\n" {
+		t.Errorf("ran %q", got)
+	}
+	says(t, err, "poststop hook #0: \"/bin/sh\": exit status 1")
+	says(t, err, "poststop hook #2: \"/bin/sh\": exit status 2")
+	if err := RunAllBestEffort(t.Context(), "poststop", list[1:2], state(), Options{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSignal(t *testing.T) {
+	e := failure(t, sh("kill -9 $$"), Options{})
+	if e.Signal != syscall.SIGKILL || e.ExitCode != -1 || e.TimedOut {
+		t.Errorf("%#v", e)
+	}
+	says(t, e, `error running createRuntime hook #0: "/bin/sh": killed by signal 9, stdout: `)
+}
+
+func TestCannotStart(t *testing.T) {
+	dir := t.TempDir()
+	plain := filepath.Join(dir, "plain")
+	if err := os.WriteFile(plain, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	zero, minus := 0, -1
+	for _, c := range []struct {
+		h    specs.Hook
+		want string
+		is   error
+	}{
+		{specs.Hook{Path: dir + "/none"}, "/none\": cannot start: no such file or directory", os.ErrNotExist},
+		{specs.Hook{Path: plain}, "cannot start: permission denied", os.ErrPermission},
+		{specs.Hook{Path: dir}, "cannot start: permission denied", os.ErrPermission},
+		{specs.Hook{Path: "sh"}, "path must be absolute", nil},
+		{specs.Hook{}, "path must not be empty", nil},
+		{specs.Hook{Path: "/bin/true", Timeout: &zero}, "timeout must be greater than zero, not 0", nil},
+		{specs.Hook{Path: "/bin/true", Timeout: &minus}, "timeout must be greater than zero, not -1", nil},
+		{specs.Hook{Path: "/bin/true", Env: []string{"a=\x00"}}, "cannot start: invalid argument", nil},
+	} {
+		e := failure(t, c.h, Options{})
+		says(t, e, "error running createRuntime hook #0: ")
+		says(t, e, c.want)
+		if c.is != nil && !errors.Is(e, c.is) {
+			t.Errorf("%v is not %v", e, c.is)
+		}
+	}
+}
+
+func TestOutputInTheError(t *testing.T) {
+	e := failure(t, sh(`printf 'out\nput'; printf 'a\033[31mred\nlevel=fatal\r\377\n\n' >&2; exit 1`), Options{})
+	want := `error running createRuntime hook #0: "/bin/sh": exit status 1, ` +
+		`stdout: out\nput, stderr: a\x1b[31mred\nlevel=fatal\r\xff`
+	if e.Error() != want {
+		t.Errorf("got  %s\nwant %s", e, want)
+	}
+	if e.Stdout != "out\nput" || e.Stderr != "a\x1b[31mred\nlevel=fatal\r\xff\n\n" {
+		t.Errorf("kept %q and %q", e.Stdout, e.Stderr)
+	}
+	e = failure(t, sh(`i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; exit 1`), Options{})
+	if len(e.Stdout) != captureLimit || !strings.HasSuffix(e.Stdout, "line 19999\n") {
+		t.Errorf("kept %d bytes, the last %q", len(e.Stdout), e.Stdout[len(e.Stdout)-20:])
+	}
+	if n := len(e.Error()); n < messageTail || n > 2*messageTail {
+		t.Errorf("message of %d bytes", n)
+	}
+	says(t, e, `line 19999, stderr: `)
+}
+
+func TestGibibyteOfOutput(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIP-REASON: short: writes 1 GiB")
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	e := failure(t, sh("dd if=/dev/zero bs=1M count=1024 2>/dev/null; echo end; exit 3"), Options{})
+	runtime.ReadMemStats(&after)
+	if e.ExitCode != 3 || len(e.Stdout) != captureLimit || !strings.HasSuffix(e.Stdout, "\x00end\n") {
+		t.Errorf("exit %d, kept %d bytes", e.ExitCode, len(e.Stdout))
+	}
+	if used := after.TotalAlloc - before.TotalAlloc; used > 8<<20 {
+		t.Errorf("allocated %d bytes", used)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	begin := time.Now()
+	e := failure(t, shLimit("echo here; trap '' TERM INT HUP; sleep 60; sleep 60", 1), Options{})
+	if took := time.Since(begin); took < time.Second || took > 4*time.Second {
+		t.Errorf("took %v", took)
+	}
+	if !e.TimedOut || e.Timeout != time.Second || !errors.Is(e, context.DeadlineExceeded) || e.Stdout != "here\n" {
+		t.Errorf("%#v", e)
+	}
+	says(t, e, `error running createRuntime hook #0: "/bin/sh": hook ran past specified timeout of 1.0s (timed out after 1 s), stdout: here, stderr: `)
+}
+
+func TestTimeoutKillsChildren(t *testing.T) {
+	pid := filepath.Join(t.TempDir(), "pid")
+	e := failure(t, shLimit("(trap '' TERM HUP INT; sh -c 'echo $$ > "+pid+"; sleep 60; sleep 60') & wait", 1), Options{})
+	if !e.TimedOut {
+		t.Errorf("%#v", e)
+	}
+	dead(t, waitFor(t, pid))
+}
+
+func TestTimeoutNotReached(t *testing.T) {
+	if err := Run(t.Context(), shLimit("sleep 0.1", 30), state(), Options{}); err != nil {
+		t.Error(err)
+	}
+	if err := Run(t.Context(), shLimit("exit 0", int(^uint(0)>>1)), state(), Options{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCancel(t *testing.T) {
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("interrupted by the user")
+	time.AfterFunc(5*time.Second, func() { cancel(errors.New("the hook never started")) })
+	go func() {
+		for {
+			if _, err := os.Stat(dir + "/pid"); err == nil {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		cancel(why)
+	}()
+	err := Run(ctx, sh("sh -c 'echo $$ > "+dir+"/pid; sleep 60; sleep 60' & wait"), state(), Options{})
+	var e *Error
+	if !errors.Is(err, why) || !errors.As(err, &e) || e.TimedOut || e.Signal != syscall.SIGKILL {
+		t.Errorf("error %#v", err)
+	}
+	says(t, err, `error running hook: "/bin/sh": killed: interrupted by the user`)
+	dead(t, waitFor(t, dir+"/pid"))
+	// With a dead context nothing is started at all.
+	err = Run(ctx, sh("touch "+dir+"/started"), state(), Options{})
+	says(t, err, "not started: interrupted by the user")
+	if _, err := os.Stat(dir + "/started"); err == nil {
+		t.Error("started after all")
+	}
+}
+
+// A child that stays behind with the hook's output open must neither hold us up
+// nor be killed: starting a daemon is what some hooks are for.
+func TestBackgroundChild(t *testing.T) {
+	for name, tail := range map[string]string{"success": "exit 0", "failure": "exit 5"} {
+		t.Run(name, func(t *testing.T) {
+			pid := filepath.Join(t.TempDir(), "pid")
+			begin := time.Now()
+			err := Run(t.Context(), sh("sh -c 'echo $$ > "+pid+"; sleep 60' & while ! [ -s "+pid+" ]; do :; done; echo said; "+tail), state(), Options{})
+			took := time.Since(begin)
+			child := waitFor(t, pid)
+			if e := syscall.Kill(child, 0); e != nil {
+				t.Errorf("the child was killed: %v", e)
+			}
+			_ = syscall.Kill(child, syscall.SIGKILL)
+			dead(t, child)
+			if took > 3*time.Second {
+				t.Errorf("took %v", took)
+			}
+			if name == "success" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			says(t, err, "exit status 5, stdout: said, ")
+		})
+	}
+}
+
+// One that even goes on printing must not either.
+func TestBackgroundFlood(t *testing.T) {
+	pid := filepath.Join(t.TempDir(), "pid")
+	begin := time.Now()
+	err := Run(t.Context(), sh("sh -c 'echo $$ > "+pid+"; exec yes' & while ! [ -s "+pid+" ]; do :; done; exit 0"), state(), Options{})
+	if err != nil || time.Since(begin) > 3*time.Second {
+		t.Errorf("%v after %v", err, time.Since(begin))
+	}
+	dead(t, waitFor(t, pid)) // of SIGPIPE, as our end is closed
+}
+
+func TestHookRemovesItsWorld(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "bundle")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	list := []specs.Hook{sh("rm -rf " + dir), sh("true")}
+	err := RunAll(t.Context(), "poststart", list, state(), Options{Dir: dir})
+	says(t, err, "error running poststart hook #1: ")
+	says(t, err, "no working directory")
+}
+
+// Another mechanism starts the hook, and is given all it needs.
+func TestStarter(t *testing.T) {
+	var got []string
+	opt := Options{Dir: "/ignored", Start: func(ctx context.Context, h specs.Hook, stdin, stdout, stderr *os.File) (Process, error) {
+		got = Args(h)
+		if h.Path == "/none" {
+			return Process{}, syscall.ENOEXEC
+		}
+		return StartProcess(ctx, sh("cat; echo err >&2; exit 9"), stdin, stdout, stderr)
+	}}
+	e := failure(t, specs.Hook{Path: "/in/container"}, opt)
+	if !slices.Equal(got, []string{"/in/container"}) || e.ExitCode != 9 || e.Path != "/in/container" {
+		t.Errorf("%q, %#v", got, e)
+	}
+	if e.Stdout != string(encodeState(state())) || e.Stderr != "err\n" {
+		t.Errorf("%q, %q", e.Stdout, e.Stderr)
+	}
+	e = failure(t, specs.Hook{Path: "/none"}, opt)
+	if !errors.Is(e, syscall.ENOEXEC) {
+		t.Error(e)
+	}
+	// The process ends, but nobody can say how.
+	opt.Start = func(context.Context, specs.Hook, *os.File, *os.File, *os.File) (Process, error) {
+		return Process{Wait: func() (syscall.WaitStatus, error) { return 0, syscall.ECHILD }, Kill: func() {}}, nil
+	}
+	e = failure(t, specs.Hook{Path: "/x"}, opt)
+	says(t, e, "cannot wait: no child processes")
+	if e.ExitCode != -1 {
+		t.Errorf("exit code %d of nobody", e.ExitCode)
+	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	for range 8 {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			for range 20 {
+				if err := Run(t.Context(), sh("cat > /dev/null; exit 0"), state(), Options{}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkRun(b *testing.B) {
+	h := specs.Hook{Path: "/bin/true"}
+	for b.Loop() {
+		if err := Run(b.Context(), h, state(), Options{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

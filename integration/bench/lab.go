@@ -1,0 +1,156 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A lab is where containers are made: two bundles, and a state folder for each runtime.
+type lab struct {
+	dir        string
+	contenders []contender
+	bundleTrue string // ends at once
+	bundleWait string // sleeps
+	null       *os.File
+	next       int
+	open       []opened
+}
+
+// opened is a container that has not been deleted yet.
+type opened struct {
+	by contender
+	id string
+}
+
+func newLab(contenders []contender) (_ *lab, err error) {
+	// State folders belong on /run, where a runtime's own would be.
+	dir, err := os.MkdirTemp("/run", "ocirt-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a working folder: %w", err)
+	}
+	l := &lab{dir: dir}
+	defer func() {
+		if err != nil {
+			l.close()
+		}
+	}()
+	if l.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
+		return nil, err
+	}
+	for _, c := range contenders {
+		c.root = filepath.Join(dir, "state-"+c.name)
+		l.contenders = append(l.contenders, c)
+	}
+	rootfs := filepath.Join(dir, "rootfs")
+	if err := makeRootfs(rootfs); err != nil {
+		return nil, err
+	}
+	if l.bundleTrue, err = makeBundle(dir, "true", rootfs, "true"); err != nil {
+		return nil, err
+	}
+	l.bundleWait, err = makeBundle(dir, "wait", rootfs, "sleep", "1000")
+	return l, err
+}
+
+// close deletes every container that is left and the lab's folder.
+func (l *lab) close() {
+	for len(l.open) > 0 {
+		o := l.open[len(l.open)-1]
+		l.open = l.open[:len(l.open)-1]
+		_, _ = l.output(o.by, "delete", "--force", o.id)
+	}
+	if l.null != nil {
+		_ = l.null.Close()
+	}
+	if err := os.RemoveAll(l.dir); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: cannot clean up:", err)
+	}
+}
+
+func (l *lab) newID() string {
+	l.next++
+	return "bench" + strconv.Itoa(os.Getpid()) + "x" + strconv.Itoa(l.next)
+}
+
+// spawn returns how long a runtime's command takes from fork to exit. It goes through
+// no more of the standard library than it must; what is left is the same for all.
+func (l *lab) spawn(c contender, args ...string) (time.Duration, error) {
+	argv := append([]string{c.path, "--root", c.root}, args...)
+	fd := l.null.Fd()
+	attr := &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{fd, fd, fd}}
+	var status syscall.WaitStatus
+	begin := time.Now()
+	pid, err := syscall.ForkExec(c.path, argv, attr)
+	if err != nil {
+		return 0, fmt.Errorf("cannot start %s: %w", c.name, err)
+	}
+	for {
+		if _, err = syscall.Wait4(pid, &status, 0, nil); !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	took := time.Since(begin)
+	if err == nil && status != 0 {
+		// Only now is it worth knowing why: ask again, listening.
+		_, err = l.output(c, args...)
+		return took, fmt.Errorf("%s %s ended with status %#x: %w", c.name, args[0], int(status), err)
+	}
+	return took, err
+}
+
+// output runs a runtime's command for its answer, not for its time.
+func (l *lab) output(c contender, args ...string) ([]byte, error) {
+	var stderr strings.Builder
+	cmd := exec.Command(c.path, append([]string{"--root", c.root}, args...)...)
+	cmd.Stderr = &stderr
+	cmd.WaitDelay = time.Second
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w: %s", c.name, args[0], err, strings.TrimSpace(stderr.String()))
+	}
+	return out, nil
+}
+
+// create makes a waiting container and remembers to delete it.
+func (l *lab) create(c contender) (string, error) {
+	id := l.newID()
+	if _, err := l.spawn(c, "create", "--bundle", l.bundleWait, id); err != nil {
+		return "", err
+	}
+	l.open = append(l.open, opened{c, id})
+	return id, nil
+}
+
+// remove deletes all containers that create has made.
+func (l *lab) remove() error {
+	var failed error
+	for _, o := range l.open {
+		if _, err := l.output(o.by, "delete", "--force", o.id); err != nil {
+			failed = err
+		}
+	}
+	l.open = nil
+	return failed
+}
+
+func (l *lab) pid(c contender, id string) (int, error) {
+	out, err := l.output(c, "state", id)
+	if err != nil {
+		return 0, err
+	}
+	var state struct {
+		Pid int `json:"pid"`
+	}
+	if err := json.Unmarshal(out, &state); err != nil || state.Pid == 0 {
+		return 0, fmt.Errorf("cannot read the state that %s prints: %q", c.name, out)
+	}
+	return state.Pid, nil
+}

@@ -1,0 +1,128 @@
+package house
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/ocirt/ocirt/"
+
+// A rule says what a package may import of this module, and what it may never import.
+type rule struct {
+	only  []string // prefixes of packages of ours; nil: any that is not forbidden
+	never []string
+	why   string
+}
+
+const internal = "runtime/internal/"
+
+// rules are docs/architecture.md's table of imports as data. The longest prefix counts.
+func rules() map[string]rule {
+	feature := rule{
+		only: []string{"spec", internal + "step", internal + "entry", internal + "linux", internal + "safepath"},
+		why:  "a feature may not import another feature: what two need moves down",
+	}
+	return map[string]rule{
+		"spec":                {only: []string{"spec/internal"}, never: []string{"golang.org/x/sys", "os/exec", "syscall"}, why: "a config must be checkable anywhere"},
+		"hooks":               {only: []string{"none"}, why: "hooks are usable alone"},
+		internal + "entry":    {only: []string{"none"}, why: "a list of calls knows no containers"},
+		internal + "step":     {only: []string{"spec", internal + "entry"}, why: "it is the contract: no feature"},
+		internal + "linux":    {only: []string{"none"}, why: "it is the floor"},
+		internal + "safepath": {only: []string{internal + "linux"}, why: "it is the floor"},
+		internal + "store":    {only: []string{internal + "linux", "spec"}, why: "the state directory knows no containers"},
+		internal + "ns":       feature,
+		internal + "rootfs":   feature,
+		internal + "process":  feature,
+		internal + "cgroup":   feature,
+		internal + "seccomp":  feature,
+		internal + "lsm":      feature,
+		internal + "tty":      feature,
+		internal + "netdev":   feature,
+		internal + "rdt":      feature,
+		internal + "wire":     {only: []string{internal + "step", internal + "linux"}, why: "messages know no features"},
+		internal + "plan":     {never: []string{module + internal + "linux", module + internal + "launch", module + internal + "wire", module + internal + "store"}, why: "compiling does not touch the kernel"},
+		internal + "launch":   {only: []string{"spec", internal + "plan", internal + "step", internal + "ns", internal + "wire", internal + "entry", internal + "linux"}, why: "it runs steps without knowing them"},
+		"runtime":             {never: []string{"github.com/urfave/cli"}, why: "the library has no command line"},
+		"cmd/ocirt":           {only: []string{"spec", "runtime", "hooks"}, why: "the command is flags in, library call, text out"},
+		"integration":         {only: []string{"integration", "examples"}, why: "it tests a binary, any binary"},
+		"examples":            {only: []string{"examples"}, why: "examples run inside containers, or use the binary"},
+		internal + "steptest": {only: []string{"spec", internal}, why: "helps tests of steps"},
+		internal + "need":     {only: []string{"none"}, why: "helps every test"},
+	}
+}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []pkg
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func TestImports(t *testing.T) {
+	seen := 0
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		r, prefix := longest(name)
+		if prefix == "" {
+			t.Errorf("%s has no rule: add one to the table", name)
+			continue
+		}
+		seen++
+		for _, i := range p.Imports {
+			if why := r.forbids(name, i); why != "" {
+				t.Errorf("%s imports %s: %s", name, i, why)
+			}
+		}
+	}
+	if seen < 10 {
+		t.Errorf("only %d packages were looked at", seen)
+	}
+}
+
+func longest(name string) (r rule, prefix string) {
+	for p, rule := range rules() {
+		if (name == p || strings.HasPrefix(name, p+"/")) && len(p) > len(prefix) {
+			r, prefix = rule, p
+		}
+	}
+	return r, prefix
+}
+
+func (r rule) forbids(name, path string) string {
+	for _, n := range r.never {
+		if path == n || strings.HasPrefix(path, n+"/") {
+			return r.why
+		}
+	}
+	ours, is := strings.CutPrefix(path, module)
+	if !is || r.only == nil || ours == name || strings.HasPrefix(ours, name+"/") {
+		return ""
+	}
+	for _, o := range r.only {
+		if strings.HasPrefix(ours, o) {
+			return ""
+		}
+	}
+	return r.why
+}

@@ -1,0 +1,292 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/runtime/internal/cgroup"
+	"github.com/ocirt/ocirt/runtime/internal/launch"
+	"github.com/ocirt/ocirt/runtime/internal/plan"
+	"github.com/ocirt/ocirt/runtime/internal/step"
+	"github.com/ocirt/ocirt/runtime/internal/store"
+	"github.com/ocirt/ocirt/spec"
+)
+
+// CreateOptions are the caller's choices that are not in config.json.
+type CreateOptions struct {
+	// Stdio are descriptors 0 to 2 of the container's process; see Inherit. With
+	// process.terminal they are not used.
+	Stdio [3]*os.File
+
+	// ListenFiles and ExtraFiles are passed on after them, in this order: socket
+	// activation (the process is told of them by LISTEN_FDS), and whatever the caller
+	// wants.
+	ListenFiles []*os.File
+	ExtraFiles  []*os.File
+
+	// ConsoleSocket is the path of a listening stream socket that receives the terminal's
+	// master. Without it Console returns the master.
+	ConsoleSocket string
+	// PidfdSocket is the path of a listening stream socket that receives a pidfd of init.
+	PidfdSocket string
+	// PidFile is where init's pid is written, in decimal, without a newline.
+	PidFile string
+
+	NoPivot      bool // move and chroot instead of pivot_root, for a root on a ramdisk
+	NoNewKeyring bool // keep the caller's session keyring
+
+	// NotifySocket is the value of NOTIFY_SOCKET in the container; empty: none.
+	NotifySocket string
+}
+
+// Inherit is the caller's own standard input, output and error.
+func Inherit() [3]*os.File { return [3]*os.File{os.Stdin, os.Stdout, os.Stderr} }
+
+// created is what Create knows of a container beyond its record.
+type created struct {
+	init    *launch.Init
+	plan    *plan.Plan
+	console *os.File
+}
+
+// Create builds a container up to the point where its first process waits for Start. If it
+// fails, nothing of the container is left.
+func (rt *Runtime) Create(ctx context.Context, id string, b *spec.Bundle, o CreateOptions) (_ *Container, err error) {
+	m, err := rt.prepare(id, b, o)
+	if err != nil {
+		return nil, err
+	}
+	root, err := rt.open(true)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	if m.dir, err = root.Create(id, m.record()); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = m.rollBack(ctx, err)
+		}
+	}()
+	return m.make()
+}
+
+// A making is a Create in progress.
+type making struct {
+	rt      *Runtime
+	options CreateOptions
+	input   *step.Input
+	plan    *plan.Plan
+	host    *step.Host
+	dir     *store.Dir
+	rec     *store.Record
+	pidFile *pidFile
+}
+
+// prepare does what has no side effects: every mistake that can be found now leaves
+// nothing behind.
+func (rt *Runtime) prepare(id string, b *spec.Bundle, o CreateOptions) (*making, error) {
+	if err := spec.CheckID(id); err != nil {
+		return nil, err
+	}
+	facts := probe()
+	rootless := facts.EUID != 0 || facts.InUserNS
+	if err := rt.check(b, spec.Options{Rootless: facts.EUID != 0}); err != nil {
+		return nil, err
+	}
+	m := &making{rt: rt, options: o}
+	m.input = &step.Input{
+		ID: id, Bundle: b, Process: b.Spec.Process, Facts: facts,
+		Options: step.Options{
+			NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, Rootless: rootless,
+			ListenFDs: len(o.ListenFiles), PreserveFDs: len(o.ExtraFiles), NotifySocket: o.NotifySocket,
+		},
+	}
+	var err error
+	if m.input.Cgroups, err = cgroups(b, id, rootless); err != nil {
+		return nil, err
+	}
+	if m.plan, err = plan.Compile(m.input); err != nil {
+		return nil, err
+	}
+	m.host = &step.Host{Input: m.input, Warn: rt.warnf}
+	if m.pidFile, err = preparePidFile(o.PidFile); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// check reports what is wrong with the bundle, as one error; warnings are passed on.
+func (rt *Runtime) check(b *spec.Bundle, o spec.Options) error {
+	problems := b.Validate(o)
+	if len(problems.Errors()) == 0 {
+		problems = append(problems, b.CheckFiles(o)...)
+		problems = append(problems, b.Unsupported()...)
+	}
+	for _, w := range problems.Warnings() {
+		rt.warnf("%s", w)
+	}
+	if errs := problems.Errors(); len(errs) > 0 {
+		return errs
+	}
+	return nil
+}
+
+// cgroups decides where the container's groups will be.
+func cgroups(b *spec.Bundle, id string, rootless bool) ([]step.Cgroup, error) {
+	hierarchies, err := cgroup.Hierarchies()
+	if err != nil {
+		return nil, err
+	}
+	path := ""
+	if b.Spec.Linux != nil {
+		path = b.Spec.Linux.CgroupsPath
+	}
+	paths, err := cgroup.Paths(path, id, hierarchies, rootless)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]step.Cgroup, 0, len(paths))
+	for _, h := range hierarchies {
+		if dir, ok := paths[h.Name]; ok {
+			list = append(list, step.Cgroup{Name: h.Name, Mount: h.Mount, Path: dir})
+		}
+	}
+	return list, nil
+}
+
+// record is the intent: what delete must know if this process is killed from now on.
+func (m *making) record() *store.Record {
+	b, in := m.input.Bundle, m.input
+	paths := cgroup.PathsOf(in.Cgroups)
+	boot, _ := store.BootID() // an empty one counts as another boot
+	m.rec = &store.Record{
+		Version: store.Version, ID: in.ID, BootID: boot, OCIVersion: b.Spec.Version,
+		Created: time.Now().UTC(), Phase: store.PhaseCreating,
+		Bundle: b.Dir, Rootfs: b.RootPath(),
+		Cgroup:       store.CgroupRecord{Manager: "cgroupfs", Paths: paths, Made: cgroup.Plan(paths)},
+		PidNamespace: in.NewNamespace(specs.PIDNamespace), Rootless: in.Options.Rootless,
+		NoPivot: in.Options.NoPivot, Owner: uint32(in.Facts.EUID), Config: b.Raw,
+	}
+	if b.Spec.Linux != nil {
+		m.rec.Cgroup.Path = b.Spec.Linux.CgroupsPath
+	}
+	return m.rec
+}
+
+// make carries the plan out. Init is told to wait for start only when the record names it:
+// until then it ends by itself if this process does.
+func (m *making) make() (_ *Container, err error) {
+	listener, err := listen(m.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer listener.Close()
+	files := append(append(m.options.Stdio[:], m.options.ListenFiles...), m.options.ExtraFiles...)
+	init, err := launch.Create(launch.Request{
+		Input: m.input, Plan: m.plan, Host: m.host, Files: files, Listener: listener, Builder: m.rt.builderFile,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			init.Abort()
+		}
+	}()
+	c := &Container{rt: m.rt, dir: m.dir, rec: m.rec, self: &created{init: init, plan: m.plan, console: init.Master}}
+	if err := m.handOver(init, c); err != nil {
+		return nil, err
+	}
+	who, err := store.Identify(init.Pid)
+	if err != nil {
+		return nil, fmt.Errorf("cannot identify init: %w", err)
+	}
+	m.rec.Pid, m.rec.StartTime, m.rec.Phase = who.Pid, who.Start, store.PhaseCreated
+	m.rec.InitCalls = init.Calls
+	m.rec.Cgroup.Made = m.host.Made
+	if err := m.dir.Save(m.rec); err != nil {
+		return nil, err
+	}
+	if err := init.Release(); err != nil {
+		return nil, err
+	}
+	m.dir.Unlock()
+	return c, nil
+}
+
+// handOver gives the outside world what it asked for, in runc's order: terminal, pidfd,
+// pid file.
+func (m *making) handOver(init *launch.Init, c *Container) error {
+	if init.Master != nil && m.options.ConsoleSocket != "" {
+		if err := sendFile(m.options.ConsoleSocket, "console-socket", init.Master.Name(), init.Master); err != nil {
+			return err
+		}
+		init.Master.Close()
+		c.self.console = nil
+	}
+	if m.options.PidfdSocket != "" {
+		fd, err := unix.PidfdOpen(init.Pid, 0)
+		if err != nil {
+			return fmt.Errorf("cannot open init: %w", err)
+		}
+		f := os.NewFile(uintptr(fd), "pidfd")
+		defer f.Close()
+		if err := sendFile(m.options.PidfdSocket, "pidfd-socket", "standard", f); err != nil {
+			return err
+		}
+	}
+	return m.pidFile.write(init.Pid)
+}
+
+// rollBack undoes what a failed Create did. Its own failures are added to the error, and
+// then the record stays, so that delete can try again.
+func (m *making) rollBack(ctx context.Context, cause error) error {
+	m.pidFile.remove()
+	err := m.undo()
+	if err == nil {
+		err = m.dir.Remove()
+	}
+	m.dir.Close()
+	if hookErr := poststop(ctx, m.input.Bundle, m.input.ID, reachedHooks(cause)); hookErr != nil {
+		m.rt.warnf("%v", hookErr)
+	}
+	if err != nil {
+		return errors.Join(cause, fmt.Errorf("cannot undo: %w", err))
+	}
+	return cause
+}
+
+// undo undoes the steps of the host section, last first.
+func (m *making) undo() error {
+	var errs []error
+	for i := len(m.plan.Host) - 1; i >= 0; i-- {
+		if s, ok := m.plan.Host[i].Step.(step.HostStep); ok {
+			errs = append(errs, s.Undo(m.host))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// reachedHooks reports whether the runtime's hooks had their turn: then poststop hooks run
+// (runtime-spec, runtime, lifecycle 3 to 5).
+func reachedHooks(cause error) bool {
+	var e *StepError
+	return errors.As(cause, &e) && (e.Where == "builder" || len(e.From) > 6 && e.From[:6] == "/hooks")
+}
+
+// Console is the master of the container's terminal: of a container with process.terminal
+// that was made by this process without a console socket. It is the caller's to close.
+func (c *Container) Console() *os.File {
+	if c.self == nil {
+		return nil
+	}
+	return c.self.console
+}

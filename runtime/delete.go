@@ -1,0 +1,122 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ocirt/ocirt/runtime/internal/cgroup"
+	"github.com/ocirt/ocirt/runtime/internal/store"
+	"github.com/ocirt/ocirt/spec"
+)
+
+// Delete removes a container that has stopped, or was only created. Its resources go
+// first, its record last, so that a Delete that was killed can be repeated. Then the
+// poststop hooks run; their failures are warnings.
+func (c *Container) Delete(ctx context.Context, force bool) error {
+	if err := c.dir.Lock(ctx); err != nil {
+		return err
+	}
+	if rec, err := c.dir.Load(); err == nil {
+		c.rec = rec // it may have changed while we waited
+	}
+	status, err := c.Status()
+	if err != nil {
+		return err
+	}
+	if !force && (status == Running || status == Paused) {
+		return stateError(c.rec.ID, "delete", status, "cannot delete container %s that is not stopped: %s", c.rec.ID, status)
+	}
+	if status != Stopped || c.inGroup() {
+		if err := c.killAll(ctx); err != nil {
+			return err
+		}
+	}
+	c.reap()
+	b, bundleErr := c.bundle()
+	if err := c.group().Remove(ctx); err != nil {
+		return err
+	}
+	if err := c.dir.Remove(); err != nil {
+		return err
+	}
+	if bundleErr == nil {
+		if err := poststop(ctx, b, c.rec.ID, true); err != nil {
+			c.rt.warnf("%v", err)
+		}
+	}
+	return nil
+}
+
+// ForceDelete removes whatever there is of a container, even if its record is damaged or
+// was never written. That there is nothing is no error.
+func (rt *Runtime) ForceDelete(ctx context.Context, id string) error {
+	c, err := rt.Container(id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err == nil && c.rec.Bundle != "":
+		defer c.Close()
+		return c.Delete(ctx, true)
+	case err == nil:
+		c.Close()
+	}
+	return rt.discard(ctx, id, err)
+}
+
+// discard removes a container without a readable record: its intent record names the
+// cgroups; failing that, they are looked for where a container of this id has them.
+func (rt *Runtime) discard(ctx context.Context, id string, cause error) error {
+	if err := spec.CheckID(id); err != nil {
+		return err
+	}
+	root, err := rt.open(false)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	dir, err := root.Open(id)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return root.Discard(id)
+	}
+	defer dir.Close()
+	if err := dir.Lock(ctx); err != nil {
+		return err
+	}
+	c := &Container{rt: rt, dir: dir}
+	if c.rec, err = dir.LoadIntent(); err != nil || c.rec == nil {
+		if c.rec, err = lost(id); err != nil {
+			return errors.Join(cause, err)
+		}
+	}
+	if err := c.killAll(ctx); err != nil {
+		return err
+	}
+	if err := c.group().Kill(ctx); err != nil {
+		return err
+	}
+	if err := c.group().Remove(ctx); err != nil {
+		return err
+	}
+	return dir.Remove()
+}
+
+// lost guesses the record of a container that has none: the default cgroups of its id.
+func lost(id string) (*store.Record, error) {
+	hierarchies, err := cgroup.Hierarchies()
+	if err != nil {
+		return nil, err
+	}
+	paths, err := cgroup.Paths("", id, hierarchies, probe().EUID != 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot guess the cgroups of %s: %w", id, err)
+	}
+	made := make([]string, 0, len(paths))
+	for _, dir := range paths {
+		made = append(made, dir)
+	}
+	return &store.Record{ID: id, Cgroup: store.CgroupRecord{Paths: paths, Made: made}}, nil
+}

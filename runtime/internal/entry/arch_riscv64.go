@@ -1,0 +1,8 @@
+package entry
+
+import "debug/elf"
+
+const (
+	machine      = elf.EM_RISCV
+	machineFlags = 0x5 // RVC, double-precision float ABI: what every Linux distribution builds
+)

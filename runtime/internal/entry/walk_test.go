@@ -1,0 +1,128 @@
+package entry
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// run starts p with a report socket and its stdout in a file, and returns what it printed,
+// the records it sent and its status.
+func run(t *testing.T, p *Program) (out string, records []Record, status syscall.WaitStatus) {
+	t.Helper()
+	stdout, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdout.Close()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := os.NewFile(uintptr(pair[1]), "theirs")
+	defer unix.Close(pair[0])
+	p.ReportTo(p.Inherit(theirs))
+	pid, err := p.Start([]*os.File{os.Stdin, stdout, os.Stderr}, nil)
+	theirs.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := syscall.Wait4(pid, &status, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		b := make([]byte, 64)
+		n, err := unix.Read(pair[0], b)
+		if n <= 0 || err != nil {
+			break
+		}
+		r, ok := ParseRecord(b[:n])
+		if !ok {
+			t.Fatalf("record %q", b[:n])
+		}
+		records = append(records, r)
+	}
+	b, _ := os.ReadFile(stdout.Name())
+	return string(b), records, status
+}
+
+func (p *Program) print(s string) *Call {
+	return p.Call(unix.SYS_WRITE, 1, p.String(s), len(s))
+}
+
+func TestCallsInOrder(t *testing.T) {
+	var p Program
+	p.print("one ")
+	p.print("two")
+	p.Exit(7)
+	out, records, status := run(t, &p)
+	if out != "one two" || len(records) != 0 || status.ExitStatus() != 7 {
+		t.Errorf("got %q, %v, %v", out, records, status)
+	}
+}
+
+func TestFailureIsReported(t *testing.T) {
+	var p Program
+	p.print("before ")
+	p.Call(unix.SYS_CLOSE, 999).Label("close nothing")
+	p.print("after")
+	_, records, status := run(t, &p)
+	if len(records) != 1 || records[0] != (Record{Call: 1, Errno: unix.EBADF}) || status.ExitStatus() != 1 {
+		t.Fatalf("got %v, %v", records, status)
+	}
+	if label, _ := p.Describe(records[0].Call); label != "close nothing" {
+		t.Errorf("label %q", label)
+	}
+}
+
+func TestAllowedErrnos(t *testing.T) {
+	var p Program
+	p.Call(unix.SYS_CLOSE, 999).May()
+	p.Call(unix.SYS_CLOSE, 999).May(unix.EPERM, unix.EINTR, unix.ENOSYS, unix.EBADF)
+	p.Call(unix.SYS_CLOSE, 999).May(unix.EPERM, unix.EINVAL)
+	_, records, _ := run(t, &p)
+	if len(records) != 1 || records[0].Call != 2 {
+		t.Errorf("got %v", records)
+	}
+}
+
+func TestSlots(t *testing.T) {
+	var p Program
+	dup := p.Call(unix.SYS_DUP, 1).Keep()
+	p.Call(unix.SYS_WRITE, dup, p.String("kept"), 4)
+	note := p.Note()
+	p.Call(unix.SYS_DUP, dup).KeepIn(note.Value)
+	p.TellNote("fd", note)
+	p.Exit(0)
+	out, records, _ := run(t, &p)
+	if out != "kept" || len(records) != 1 || records[0].Value < 3 || records[0].Errno != 0 {
+		t.Errorf("got %q, %v", out, records)
+	}
+}
+
+func TestFork(t *testing.T) {
+	var p Program
+	p.Call(unix.SYS_CLONE, int(unix.SIGCHLD), 0, 0, 0, 0).Fork(func(p *Program) {
+		p.Call(unix.SYS_WAIT4, -1, 0, 0, 0)
+		p.print("parent")
+		p.Exit(3)
+	})
+	p.print("child ")
+	p.Exit(4)
+	out, _, status := run(t, &p)
+	if out != "child parent" || status.ExitStatus() != 3 {
+		t.Errorf("got %q, %v", out, status)
+	}
+}
+
+func TestExecve(t *testing.T) {
+	var p Program
+	p.Call(unix.SYS_EXECVE, p.String("/bin/sh"), p.Strings([]string{"sh", "-c", "echo $0 $A; ls /proc/self/fd | wc -l"}), p.Strings([]string{"A=b", "PATH=/bin:/usr/bin"}))
+	out, records, _ := run(t, &p)
+	if !strings.HasPrefix(out, "sh b\n") || len(records) != 0 {
+		t.Errorf("got %q, %v", out, records)
+	}
+}

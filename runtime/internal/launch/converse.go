@@ -1,0 +1,188 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/runtime/internal/entry"
+	"github.com/ocirt/ocirt/runtime/internal/linux"
+	"github.com/ocirt/ocirt/runtime/internal/plan"
+	"github.com/ocirt/ocirt/runtime/internal/step"
+)
+
+// errGone is the end of the conversation before init was ready.
+var errGone = errors.New("init ended before it was ready")
+
+// maxFiles is how many descriptors fit into one message (SCM_MAX_FD).
+const maxFiles = 253
+
+// converse serves init until it is ready: ocirt's side of the conversation whose other
+// side is written by ns.Lower and plan.WaitForGo.
+func (l *launch) converse() error {
+	// While the kernel makes init's namespaces, the host's part can be done.
+	if err := l.open(); err != nil {
+		return err
+	}
+	entered, given := false, l.points.Given < 0
+	for {
+		r, files, err := l.receive()
+		if err != nil {
+			return err
+		}
+		if r.Errno != 0 {
+			closeFiles(files)
+			return l.fault(r)
+		}
+		switch r.Call {
+		case l.points.Maps:
+			err = l.writeMaps()
+		case l.points.Builder, l.points.Helper, l.points.Forked:
+			l.pids = append(l.pids, int(r.Value))
+		case l.points.Given:
+			given, err = true, l.take(files)
+		case l.points.Entered:
+			entered = true
+			if len(files) > 0 {
+				err = l.take(files)
+			}
+		case l.ready:
+			return nil
+		default:
+			err = fmt.Errorf("bug in ocirt: init sent %+v", r)
+		}
+		if err != nil {
+			return err
+		}
+		if entered && given {
+			entered = false
+			if err := l.build(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// receive reads one record. The end of the file means that init has gone.
+func (l *launch) receive() (entry.Record, []*os.File, error) {
+	b, files, err := linux.Receive(l.sock, entry.RecordSize, maxFiles)
+	if err != nil {
+		return entry.Record{}, nil, fmt.Errorf("cannot hear init: %w", err)
+	}
+	if len(b) == 0 {
+		return entry.Record{}, nil, errGone
+	}
+	r, ok := entry.ParseRecord(b)
+	if !ok {
+		closeFiles(files)
+		return r, nil, fmt.Errorf("bug in ocirt: init sent %d bytes", len(b))
+	}
+	return r, files, nil
+}
+
+// fault makes an error of a call that failed in init.
+func (l *launch) fault(r entry.Record) error { return Fault(l.program, l.Plan, r) }
+
+// Fault makes an error of a failure that a process reported, with the step it belongs to.
+func Fault(p *entry.Program, pl *plan.Plan, r entry.Record) error {
+	label, n := p.Describe(r.Call)
+	fault := &step.Fault{Op: label, Errno: r.Errno}
+	var err error = fault
+	if hint := pl.Namespaces.Explain(r.Errno); hint != "" && isEnter(pl, n) {
+		err = fmt.Errorf("%w: %s", fault, hint)
+	}
+	out := &step.Error{Where: "init", Err: err}
+	if e, ok := pl.Step(n); ok {
+		out.Step, out.From = e.Step.String(), e.From
+	}
+	return out
+}
+
+func isEnter(pl *plan.Plan, n int) bool {
+	return n >= pl.Number("enter") && n < pl.Number("sandbox")
+}
+
+// explain adds what is known about a failure to make namespaces.
+func (l *launch) explain(sentence string, err error) error {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		if hint := l.Plan.Namespaces.Explain(errno); hint != "" {
+			err = fmt.Errorf("%w: %s", err, hint)
+		}
+	}
+	return &step.Error{Step: sentence, From: "/linux/namespaces", Where: "host", Err: err}
+}
+
+func (l *launch) writeMaps() error {
+	if err := l.Plan.Namespaces.WriteMaps(l.init()); err != nil {
+		n := l.Plan.Number("enter") + len(l.Plan.Before) + len(l.Plan.Namespaces.Join) + 1
+		e, _ := l.Plan.Step(n)
+		return &step.Error{Step: e.Step.String(), From: e.From, Where: "host", Err: err}
+	}
+	return l.goOn()
+}
+
+// goOn sends init the byte it waits for.
+func (l *launch) goOn() error {
+	if err := unix.Send(l.sock, []byte{1}, unix.MSG_NOSIGNAL); err != nil && err != unix.EPIPE {
+		return fmt.Errorf("cannot speak to init: %w", err)
+	}
+	return nil // a peer that has gone is noticed by the next receive
+}
+
+// open lets the steps of the sandbox section open what only the host can give.
+func (l *launch) open() error {
+	for i, e := range l.Plan.Sandbox {
+		o, ok := e.Step.(step.Opener)
+		if !ok {
+			continue
+		}
+		files, err := o.Open(l.Host)
+		if err != nil {
+			return &step.Error{Step: e.Step.String(), From: e.From, Where: "host", Err: err}
+		}
+		l.opened[i] = files
+	}
+	return nil
+}
+
+// take gives the descriptors that init made to the steps that asked for them. A Giver gets
+// as many as it returned slots, which is always one so far.
+func (l *launch) take(files []*os.File) error {
+	for i, e := range l.Plan.Sandbox {
+		if _, ok := e.Step.(step.Giver); !ok {
+			continue
+		}
+		if len(files) == 0 {
+			return errors.New("bug in ocirt: init gave too few descriptors")
+		}
+		l.opened[i], files = files[:1:1], files[1:]
+	}
+	closeFiles(files)
+	return nil
+}
+
+// send tells init what the builder found.
+func (l *launch) send(b *step.Sandbox) error {
+	payload := make([]byte, step.HomeSize, step.HomeSize+len(b.Exec)+1)
+	if len(b.Home) >= step.HomeSize || len(b.Exec) >= step.ExecSize {
+		return fmt.Errorf("bug in ocirt: %d bytes of HOME, %d of the path to execute", len(b.Home), len(b.Exec))
+	}
+	copy(payload, b.Home)
+	payload = append(append(payload, b.Exec...), 0)
+	cwd := b.Cwd
+	if cwd == nil {
+		cwd = b.Root // there is no process to enter it, and a slot to fill
+	}
+	fds := []int{int(cwd.Fd())}
+	if b.Console != nil {
+		fds = append(fds, int(b.Console.Fd()))
+	}
+	err := linux.Send(l.sock, payload, fds)
+	if err != nil && !errors.Is(err, unix.EPIPE) {
+		return fmt.Errorf("cannot speak to init: %w", err)
+	}
+	return nil
+}

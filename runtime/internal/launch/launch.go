@@ -1,0 +1,307 @@
+// Package launch carries a plan out: it starts init, lets the builder build, serves what
+// only the host can do, and waits until init is ready. It runs steps without knowing them.
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/runtime/internal/entry"
+	"github.com/ocirt/ocirt/runtime/internal/ns"
+	"github.com/ocirt/ocirt/runtime/internal/plan"
+	"github.com/ocirt/ocirt/runtime/internal/step"
+)
+
+// A Request is what Create needs.
+type Request struct {
+	Input    *step.Input
+	Plan     *plan.Plan
+	Host     *step.Host
+	Files    []*os.File // descriptors 0 to Input.KeepFDs()-1 of the container's process
+	Listener *os.File   // the start socket, listening
+
+	// Builder is the executable that builds where a thread cannot, and Args and Env are
+	// what makes it a builder. See Serve.
+	Builder func() (*os.File, error)
+}
+
+// An Init is a container's first process, built and waiting for start.
+type Init struct {
+	Pid    int
+	Master *os.File // of its terminal, if it has one
+	Calls  int      // length of its program
+	Reaped bool     // somebody has taken its status
+	sock   int
+}
+
+// A launch is a Create in progress.
+type launch struct {
+	Request
+	program *entry.Program
+	points  ns.Points
+	ready   int // index of the call that reports readiness
+	sock    int // our end of the socket to init
+	wire    int // our end of the socket to a builder process; -1 if a thread builds
+	files   map[int][]*os.File
+	opened  map[int][]*os.File // by number in the sandbox section: what Openers brought
+	pids    []int              // of all children, init last
+	master  *os.File
+	names   []string
+}
+
+// Create carries the plan out up to the point where init waits for start. If it returns an
+// error, no process is left; what HostSteps made is the caller's to undo.
+func Create(r Request) (_ *Init, err error) {
+	l := &launch{Request: r, sock: -1, wire: -1, opened: map[int][]*os.File{}}
+	defer l.close()
+	joined, err := r.Plan.Namespaces.OpenJoined()
+	if err != nil {
+		return nil, &step.Error{Where: "host", Err: err}
+	}
+	defer closeFiles(joined)
+	if err := l.doHost(); err != nil {
+		return nil, err
+	}
+	if err := l.start(joined); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = l.abort(err)
+		}
+	}()
+	if err := l.converse(); err != nil {
+		return nil, err
+	}
+	l.reapOthers()
+	init := &Init{Pid: l.init(), Master: l.master, Calls: l.program.Len(), sock: l.sock}
+	l.master, l.sock = nil, -1
+	return init, nil
+}
+
+// doHost does the steps of the host section.
+func (l *launch) doHost() error {
+	for i, e := range l.Plan.Host {
+		s, ok := e.Step.(step.HostStep)
+		if !ok {
+			return fmt.Errorf("bug in ocirt: step %d of the host section is a %T", i+1, e.Step)
+		}
+		if err := s.Do(l.Host); err != nil {
+			return &step.Error{Step: e.Step.String(), From: e.From, Where: "host", Err: err}
+		}
+	}
+	return nil
+}
+
+// start writes the program and starts it.
+func (l *launch) start(joined []*os.File) error {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("cannot make the socket to init: %w", err)
+	}
+	l.sock = pair[0]
+	theirs := os.NewFile(uintptr(pair[1]), "init")
+	defer theirs.Close()
+	p := &entry.Program{}
+	l.program = p
+	p.FirstFile(l.Input.KeepFDs())
+	p.ReportTo(p.Inherit(theirs))
+	listener := p.Inherit(l.Listener)
+	enter := ns.Enter{Program: p, First: l.Plan.Number("enter") + len(l.Plan.Before), Keep: listener + 1, Before: l.before, Give: l.give}
+	for _, t := range l.Host.Tasks {
+		enter.Tasks = append(enter.Tasks, p.Inherit(t))
+	}
+	for _, f := range joined {
+		fd := -1
+		if f != nil {
+			fd = p.Inherit(f)
+		}
+		enter.Joined = append(enter.Joined, fd)
+	}
+	if !l.Plan.Namespaces.Direct() {
+		done, err := l.inheritBuilder(&enter)
+		if err != nil {
+			return err
+		}
+		defer done()
+	}
+	if l.points, err = l.Plan.Namespaces.Lower(enter); err != nil {
+		return err
+	}
+	if err := l.lowerProcess(listener); err != nil {
+		return err
+	}
+	return l.fork()
+}
+
+// fork starts the program.
+func (l *launch) fork() error {
+	attr := &syscall.SysProcAttr{Cloneflags: l.Plan.Namespaces.CloneFlags()}
+	if l.Host.CgroupFD != nil {
+		attr.UseCgroupFD, attr.CgroupFD = true, int(l.Host.CgroupFD.Fd())
+	}
+	pid, err := l.program.Start(l.Files, attr)
+	if err != nil {
+		return l.explain("", fmt.Errorf("cannot start init: %w", err))
+	}
+	l.pids = append(l.pids, pid)
+	closeFiles(l.Host.Tasks)
+	l.Host.Tasks = nil
+	return nil
+}
+
+// before lowers the steps that are done with the host's privileges.
+func (l *launch) before(p *entry.Program) error {
+	return l.lower(&step.Init{Program: p, Input: l.Input}, l.Plan.Number("enter"), l.Plan.Before)
+}
+
+// give lets the steps of the sandbox section write the calls that only init can make. The
+// order of the slots is that of the steps.
+func (l *launch) give(p *entry.Program) (slots []entry.Slot, err error) {
+	for i, e := range l.Plan.Sandbox {
+		g, ok := e.Step.(step.Giver)
+		if !ok {
+			continue
+		}
+		p.SetStep(l.Plan.Number("sandbox") + i)
+		s, err := g.Give(p)
+		if err != nil {
+			return nil, &step.Error{Step: e.Step.String(), From: e.From, Where: "host", Err: err}
+		}
+		slots = append(slots, s...)
+	}
+	p.SetStep(-1)
+	return slots, nil
+}
+
+// lowerProcess writes the process section.
+func (l *launch) lowerProcess(listener int) error {
+	in := &step.Init{
+		Program: l.program, Input: l.Input, Listener: listener,
+		Cwd: l.points.Cwd, Console: l.points.Console,
+		Home: l.points.Payload, Exec: l.points.Payload + step.HomeSize,
+	}
+	if err := l.lower(in, l.Plan.Number("process"), l.Plan.Process); err != nil {
+		return err
+	}
+	l.ready = in.Find(plan.ReadyLabel)
+	return nil
+}
+
+func (l *launch) lower(in *step.Init, first int, entries []step.Entry) error {
+	for i, e := range entries {
+		in.SetStep(first + i)
+		s, ok := e.Step.(step.ProcessStep)
+		if !ok {
+			return fmt.Errorf("bug in ocirt: step %d is a %T", first+i, e.Step)
+		}
+		if err := s.Lower(in); err != nil {
+			return &step.Error{Step: e.Step.String(), From: e.From, Where: "host", Err: err}
+		}
+	}
+	in.SetStep(-1)
+	return nil
+}
+
+// init is the pid of the process that is, or will be, the container's first.
+func (l *launch) init() int { return l.pids[len(l.pids)-1] }
+
+// abort kills and reaps what was started, and adds to the error how init ended if it ended
+// by itself. Killing a child that has gone is not an error, and it cannot hit another
+// process: only we can reap it.
+func (l *launch) abort(cause error) error {
+	for i, pid := range l.pids {
+		var ws syscall.WaitStatus
+		if reaped, _ := unix.Wait4(pid, (*unix.WaitStatus)(&ws), unix.WNOHANG, nil); reaped == pid {
+			if i == len(l.pids)-1 && errors.Is(cause, errGone) {
+				cause = fmt.Errorf("%w: %s", cause, how(ws))
+			}
+			continue
+		}
+		_ = unix.Kill(pid, unix.SIGKILL)
+		for {
+			if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
+				break
+			}
+		}
+	}
+	l.pids = nil
+	return cause
+}
+
+// how says how a process ended.
+func how(ws syscall.WaitStatus) string {
+	switch {
+	case ws.Signaled():
+		return fmt.Sprintf("killed by signal %d (%v)", ws.Signal(), ws.Signal())
+	case ws.Exited():
+		return fmt.Sprintf("exit status %d", ws.ExitStatus())
+	}
+	return "unknown end"
+}
+
+func (l *launch) close() {
+	for _, fd := range []int{l.sock, l.wire} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+	closeFiles(l.Host.Tasks)
+	if l.Host.CgroupFD != nil {
+		l.Host.CgroupFD.Close()
+	}
+	l.Host.Tasks, l.Host.CgroupFD = nil, nil
+	for _, files := range l.opened {
+		closeFiles(files)
+	}
+	if l.master != nil {
+		l.master.Close()
+	}
+}
+
+func closeFiles(files []*os.File) {
+	for _, f := range files {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// Release tells init that everything about it is recorded: from now on it waits for start
+// whatever becomes of this process.
+func (i *Init) Release() error {
+	defer i.close()
+	if err := unix.Send(i.sock, []byte{1}, unix.MSG_NOSIGNAL); err != nil {
+		return fmt.Errorf("cannot speak to init: %w", err)
+	}
+	return nil
+}
+
+// Abort kills and reaps init.
+func (i *Init) Abort() {
+	defer i.close()
+	if i.Master != nil {
+		i.Master.Close()
+	}
+	if i.Reaped {
+		return
+	}
+	_ = unix.Kill(i.Pid, unix.SIGKILL)
+	for {
+		if _, err := unix.Wait4(i.Pid, nil, 0, nil); err != unix.EINTR {
+			break
+		}
+	}
+	i.Reaped = true
+}
+
+func (i *Init) close() {
+	if i.sock >= 0 {
+		unix.Close(i.sock)
+		i.sock = -1
+	}
+}

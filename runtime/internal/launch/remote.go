@@ -1,0 +1,205 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/runtime/internal/entry"
+	"github.com/ocirt/ocirt/runtime/internal/ns"
+	"github.com/ocirt/ocirt/runtime/internal/step"
+	"github.com/ocirt/ocirt/runtime/internal/wire"
+)
+
+// BuilderName is argv[0] of a builder process.
+const BuilderName = "ocirt-builder"
+
+// BuilderEnv names the descriptor of a builder's socket. It is believed only together with
+// BuilderName and a socket that is there.
+const BuilderEnv = "_OCIRT_BUILDER"
+
+// inheritBuilder makes the socket to the builder, and lets the program turn one of its
+// processes into it.
+func (l *launch) inheritBuilder(enter *ns.Enter) (done func(), err error) {
+	exe, err := l.Builder()
+	if err != nil {
+		return nil, err
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		exe.Close()
+		return nil, fmt.Errorf("cannot make the socket to the builder: %w", err)
+	}
+	l.wire = pair[0]
+	theirs := os.NewFile(uintptr(pair[1]), "builder")
+	sock, exeFD := enter.Program.Inherit(theirs), enter.Program.Inherit(exe)
+	enter.Builder = func(p *entry.Program) {
+		// Of all that was inherited the builder gets its socket alone: it closes what
+		// comes before, and execve what comes after.
+		if sock > 3 {
+			p.Call(unix.SYS_CLOSE_RANGE, 3, sock-1, 0).Label("close descriptors")
+		}
+		p.Call(unix.SYS_FCNTL, exeFD, unix.F_SETFD, unix.FD_CLOEXEC).Label("mark the builder's executable")
+		p.Call(unix.SYS_EXECVEAT, exeFD, p.String(""), p.Strings([]string{BuilderName}),
+			p.Strings([]string{BuilderEnv + "=" + strconv.Itoa(sock)}), unix.AT_EMPTY_PATH).Label("execute the builder")
+	}
+	return func() { theirs.Close(); exe.Close() }, nil
+}
+
+// errNoBuilder is the answer to a program that imports the library and forgot Init.
+var errNoBuilder = errors.New("the builder ended before it said anything: a program that makes containers with user namespaces must call runtime.Init first in main, or name an installed ocirt with runtime.WithBuilder")
+
+// buildRemote is ocirt's side of the conversation with a builder in another process.
+func (l *launch) buildRemote() error {
+	m, err := wire.Receive(l.wire)
+	if errors.Is(err, wire.ErrGone) || err == nil && m.Kind != wire.Hello {
+		return errNoBuilder
+	}
+	if err != nil {
+		return err
+	}
+	if err := l.begin(); err != nil {
+		return fmt.Errorf("cannot speak to the builder: %w", err)
+	}
+	last := 0
+	for {
+		m, err := wire.Receive(l.wire)
+		if errors.Is(err, wire.ErrGone) {
+			return errors.New("the builder ended before it was done")
+		}
+		if err != nil {
+			return err
+		}
+		switch m.Kind {
+		case wire.Log:
+			l.Host.Warn("%s", m.Text)
+		case wire.Ask:
+			if m.Step <= last {
+				return fmt.Errorf("bug in ocirt: the builder asks for step %d after %d", m.Step, last)
+			}
+			last = m.Step
+			err = l.answer(m.Step)
+		case wire.Failed:
+			return l.remoteFault(m)
+		case wire.Built:
+			return l.found(m)
+		default:
+			err = fmt.Errorf("bug in ocirt: the builder sent message %d", m.Kind)
+		}
+		if err != nil {
+			closeFiles(m.Files)
+			return err
+		}
+	}
+}
+
+// begin sends the input, the files that were opened for steps, and the word to go.
+func (l *launch) begin() error {
+	config, err := memoryFile("config.json", l.Input.Bundle.Raw)
+	if err != nil {
+		return err
+	}
+	defer config.Close()
+	err = wire.Send(l.wire, wire.Message{Kind: wire.Begin, Text: wire.EncodeInput(l.Input), Files: []*os.File{config}})
+	if err != nil {
+		return err
+	}
+	for i := range l.Plan.Sandbox {
+		files := l.opened[i]
+		if len(files) == 0 {
+			continue
+		}
+		if err := wire.Send(l.wire, wire.Message{Kind: wire.Begin, Step: i + 1, Files: files}); err != nil {
+			return err
+		}
+		closeFiles(files)
+		delete(l.opened, i)
+	}
+	pid := l.init()
+	if l.points.Forked >= 0 {
+		pid = 0 // init is not born yet
+	}
+	return wire.Send(l.wire, wire.Message{Kind: wire.Begin, Step: -1, Errno: unix.Errno(pid)})
+}
+
+// answer does a step of the sandbox section that is the host's.
+func (l *launch) answer(n int) error {
+	if n < 1 || n > len(l.Plan.Sandbox) {
+		return fmt.Errorf("bug in ocirt: the builder asks for step %d", n)
+	}
+	e := l.Plan.Sandbox[n-1]
+	s, ok := e.Step.(step.HostStep)
+	if !ok {
+		return fmt.Errorf("bug in ocirt: the builder asks for %q", e.Step)
+	}
+	l.Host.Pid = l.init()
+	if err := s.Do(l.Host); err != nil {
+		return &step.Error{Step: e.Step.String(), From: e.From, Where: "host", Err: err}
+	}
+	return wire.Send(l.wire, wire.Message{Kind: wire.Answer, Step: n})
+}
+
+func (l *launch) remoteFault(m wire.Message) error {
+	out := &step.Error{Where: "builder", Err: &step.Fault{Errno: m.Errno, Text: m.Text}}
+	if m.Step >= 1 && m.Step <= len(l.Plan.Sandbox) {
+		e := l.Plan.Sandbox[m.Step-1]
+		out.Step, out.From = e.Step.String(), e.From
+	}
+	return out
+}
+
+// found takes what the builder found, and hands it to init. The builder ends by itself;
+// it is reaped here, so that no zombie is left to whoever inherits our children.
+func (l *launch) found(m wire.Message) error {
+	defer func() { closeFiles(m.Files) }()
+	d := wire.NewDecoder([]byte(m.Text))
+	b := &step.Sandbox{Home: d.String(), Exec: d.String()}
+	terminal := d.Bool()
+	if err := d.End(); err != nil || len(m.Files) != 1 && !(terminal && len(m.Files) == 3) {
+		return errors.New("bug in ocirt: the builder sent something else")
+	}
+	b.Cwd = m.Files[0]
+	if terminal {
+		b.Console, l.master = m.Files[1], m.Files[2]
+		m.Files = m.Files[:2]
+	}
+	if err := l.send(b); err != nil {
+		return err
+	}
+	return nil
+}
+
+// reapOthers waits for the processes that are not init: builder and helpers, which end by
+// themselves once their part is done.
+func (l *launch) reapOthers() {
+	for _, pid := range l.pids[:len(l.pids)-1] {
+		for {
+			if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
+				break
+			}
+		}
+	}
+	l.pids = l.pids[len(l.pids)-1:]
+}
+
+// memoryFile is a sealed file in memory with this content.
+func memoryFile(name string, b []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a memory file: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	if _, err := f.Write(b); err != nil {
+		f.Close()
+		return nil, err
+	}
+	_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("cannot seal a memory file: %w", err)
+	}
+	return f, nil
+}

@@ -1,0 +1,41 @@
+package plan
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/runtime/internal/step"
+)
+
+// WaitForGo makes init report that it is ready and wait until somebody starts it.
+type WaitForGo struct{}
+
+// WaitForStart compiles the border between create and start: what stands before it fails
+// in create, what stands after it fails in start.
+func WaitForStart(_ *step.Input, emit step.Emit) error {
+	emit("ocirt", WaitForGo{})
+	return nil
+}
+
+func (WaitForGo) String() string { return "wait for start" }
+
+// Lower writes a loop: accept a connection on the start socket, and take one byte from it.
+// A peer that hangs up before it sends one (a start that was killed) is forgotten, and the
+// next is waited for. From the byte on, failures are reported to that peer; it sees the end
+// of file when execve closes the connection.
+//
+// The descriptor of the report is closed at the top of the loop: the first time it is the
+// socket to create, later the connection of the peer that hung up.
+func (WaitForGo) Lower(in *step.Init) error {
+	in.Tell(ReadyLabel)
+	// The peer records who waits here before it says so: a process that nobody can find
+	// must not outlive it.
+	in.Wait("wait to be recorded")
+	byteAt := in.Bytes(make([]byte, 8))
+	again := in.Call(unix.SYS_CLOSE, in.Report()).Label("close the socket").May()
+	in.Call(unix.SYS_ACCEPT4, in.Listener, 0, 0, unix.SOCK_CLOEXEC).Label("accept the connection of start").KeepIn(in.Report())
+	in.Call(unix.SYS_RECVFROM, in.Report(), byteAt, 1, 0, 0, 0).Label("wait for start").ElseBack(again)
+	return nil
+}
+
+// ReadyLabel is the label of the call by which init says that it waits for start.
+const ReadyLabel = "report that init is ready"

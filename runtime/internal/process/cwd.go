@@ -1,0 +1,94 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"path"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/runtime/internal/entry"
+	"github.com/ocirt/ocirt/runtime/internal/safepath"
+	"github.com/ocirt/ocirt/runtime/internal/step"
+)
+
+// PrepareDirectory makes the working directory if it is missing, and opens it.
+type PrepareDirectory struct {
+	UnsafePath string
+	User       identity
+}
+
+// WorkingDirectory compiles process.cwd: the builder's part.
+func WorkingDirectory(in *step.Input, emit step.Emit) error {
+	if in.Process == nil {
+		return nil
+	}
+	if !path.IsAbs(in.Process.Cwd) {
+		return errors.New("Cwd must be an absolute path") //nolint:staticcheck // callers match these words
+	}
+	emit("/process/cwd", PrepareDirectory{in.Process.Cwd, identityOf(in)})
+	return nil
+}
+
+func (s PrepareDirectory) String() string { return "prepare directory " + word(s.UnsafePath) }
+
+// Do opens the directory inside the root. The kernel resolves the path and never leaves
+// the root, and magic links are not followed, so that the directory cannot be one of a
+// descriptor or of another process (CVE-2024-21626).
+func (s PrepareDirectory) Do(b *step.Sandbox) error {
+	const flags = unix.O_PATH | unix.O_DIRECTORY
+	f, err := safepath.Open(b.Root, s.UnsafePath, flags)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		f, err = safepath.MkdirAll(b.Root, path.Clean(s.UnsafePath), 0o755)
+	case errors.Is(err, unix.EACCES):
+		// A file system in user space, or one over the network, may show nothing to
+		// root. Then the user may enter it.
+		err = s.User.do(func() (err error) {
+			f, err = safepath.Open(b.Root, s.UnsafePath, flags)
+			return err
+		})
+	}
+	if err != nil {
+		return s.wrap(err)
+	}
+	b.Cwd = f
+	return nil
+}
+
+func (s PrepareDirectory) wrap(err error) error {
+	return fmt.Errorf("chdir to cwd (%q) set in config.json failed: %w", s.UnsafePath, bare(err))
+}
+
+// Enter makes the working directory the process's own, by the handle that the builder
+// opened: no path is resolved again.
+type Enter struct {
+	UnsafePath string
+	UID, GID   uint32
+}
+
+// EnterDirectory compiles process.cwd: init's part. It stands before User: a directory
+// that only root may enter is a valid working directory of anybody, as in runc.
+func EnterDirectory(in *step.Input, emit step.Emit) error {
+	if in.Process != nil {
+		emit("/process/cwd", Enter{in.Process.Cwd, in.Process.User.UID, in.Process.User.GID})
+	}
+	return nil
+}
+
+func (s Enter) String() string { return "enter directory " + word(s.UnsafePath) }
+
+// Lower writes the calls. Where init itself may not go, the user may: on a file system in
+// user space, or one over the network that trusts no root.
+func (s Enter) Lower(i *step.Init) error {
+	label := fmt.Sprintf("chdir to cwd (%q) set in config.json failed", s.UnsafePath)
+	i.Call(unix.SYS_FCHDIR, i.Cwd).May(unix.EACCES, unix.EPERM).Label(label).Fork(func(p *entry.Program) {
+		// Passed over unless the call was refused.
+		p.Call(unix.SYS_SETFSGID, s.GID)
+		p.Call(unix.SYS_SETFSUID, s.UID)
+		p.Call(unix.SYS_FCHDIR, i.Cwd).Label(label)
+		p.Call(unix.SYS_SETFSUID, 0)
+		p.Call(unix.SYS_SETFSGID, 0)
+	})
+	return nil
+}

@@ -1,0 +1,60 @@
+package process
+
+import (
+	"strings"
+
+	"github.com/ocirt/ocirt/runtime/internal/step"
+)
+
+// NotifySocket is where a container finds the socket for sd_notify.
+const NotifySocket = "/run/notify/notify.sock"
+
+// environment is what the program gets: the list of config.json, in its order, with only
+// the last of several with one name. Nothing comes from the environment of ocirt.
+func environment(in *step.Input) []string {
+	given := in.Process.Env
+	list := make([]string, 0, len(given)+3)
+	list = append(list, given...)
+	if n := in.Options.ListenFDs; n > 0 {
+		// The process is the first of its pid namespace; in another one it would have
+		// to know its own pid (sd_listen_fds(3)).
+		list = append(list, "LISTEN_FDS="+itoa(n), "LISTEN_PID=1")
+	}
+	if in.Options.NotifySocket != "" && in.Join == nil {
+		list = append(list, "NOTIFY_SOCKET="+NotifySocket)
+	}
+	return lastOfEach(list)
+}
+
+// lastOfEach removes all but the last entry of each name, in place.
+func lastOfEach(list []string) []string {
+	last := make(map[string]int, len(list))
+	for i, s := range list {
+		last[envName(s)] = i
+	}
+	if len(last) == len(list) {
+		return list
+	}
+	kept := list[:0]
+	for i, s := range list {
+		if last[envName(s)] == i {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
+func envName(s string) string {
+	name, _, _ := strings.Cut(s, "=")
+	return name
+}
+
+// getenv returns the value of a name in the process's list, and whether it is there.
+func getenv(list []string, name string) (value string, ok bool) {
+	for i := len(list) - 1; i >= 0; i-- {
+		if n, v, found := strings.Cut(list[i], "="); found && n == name {
+			return v, true
+		}
+	}
+	return "", false
+}

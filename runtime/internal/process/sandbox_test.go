@@ -1,0 +1,365 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/runtime/internal/entry"
+	"github.com/ocirt/ocirt/runtime/internal/need"
+	"github.com/ocirt/ocirt/runtime/internal/step"
+)
+
+// build does the sandbox steps of one compile function.
+func build(t *testing.T, in *step.Input, root *os.File, f compileFunc) (*step.Sandbox, error) {
+	t.Helper()
+	b := &step.Sandbox{Input: in, Root: root}
+	t.Cleanup(func() {
+		b.Cwd.Close()
+		b.Proc.Close()
+	})
+	var err error
+	e := f(in, func(_ string, s step.Step) {
+		if err == nil {
+			err = s.(step.SandboxStep).Do(b)
+		}
+	})
+	if e != nil {
+		t.Fatal(e)
+	}
+	return b, err
+}
+
+func TestFindExecutable(t *testing.T) {
+	need.Root(t)
+	root, dir := tree(t, map[string]string{
+		"bin/tool": "x", "usr/bin/tool": "x", "usr/bin/other": "x", "usr/bin/nox": "!x", "bin/tool2": "!x", "usr/bin/tool2": "x",
+		"usr/local/bin/folder/": "", "bin/link": "-> /usr/bin/other", "bin/out": "-> ../../../../usr/bin/other",
+		"bin/dangling": "-> nope", "bin/circle": "-> circle", "work/run": "x", "work/sub/run": "x", "private/secret": "x",
+		"bin/self": "-> /proc/self/exe",
+	})
+	for name, mode := range map[string]os.FileMode{"private": 0o700, "usr/local/bin": 0o755} {
+		if err := os.Chmod(dir+"/"+name, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(dir+"/bin/group", []byte("x"), 0o710); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(dir+"/bin/group", 0, 77); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(dir+"/bin/fifo", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const search = "PATH=/usr/local/bin:/usr/bin:/bin"
+	user := specs.User{UID: 1000, GID: 1000}
+	inGroup := specs.User{UID: 1000, GID: 1000, AdditionalGids: []uint32{77}}
+	tests := []struct {
+		name, env string
+		user      specs.User
+		override  bool
+		want      string
+	}{
+		{"tool", search, user, false, "/usr/bin/tool"},
+		{"tool", "PATH=/bin:/usr/bin", user, false, "/bin/tool"},
+		{"tool", "A=b", user, false, "/usr/bin/tool"}, // no PATH at all
+		{"tool2", "PATH=/bin:/usr/bin", user, false, "/usr/bin/tool2"},
+		{"link", search, user, false, "/bin/link"},
+		{"out", search, user, false, "/bin/out"},
+		{"/bin/tool", search, user, false, "/bin/tool"},
+		{"./run", search, user, false, "./run"},
+		{"sub/run", search, user, false, "sub/run"},
+		{"run", "PATH=:/bin", user, false, "./run"},
+		{"run", "PATH=sub/", user, false, "sub/run"},
+		{"group", search, inGroup, false, "/bin/group"},
+		{"group", search, specs.User{UID: 5, GID: 77}, false, "/bin/group"},
+		{"/private/secret", search, specs.User{}, false, "/private/secret"}, // owned by user 0
+		{"/private/secret", search, user, true, "/private/secret"},
+		{"nope", search, user, false, `exec: "nope": executable file not found in $PATH (PATH is /usr/local/bin:/usr/bin:/bin)`},
+		{"tool", "PATH=", user, false, `exec: "tool": executable file not found in $PATH (PATH is "")`},
+		{"folder", search, user, false, `exec: "folder": executable file not found in $PATH (PATH is /usr/local/bin:/usr/bin:/bin)`},
+		{"nox", search, user, false, `exec: "nox": executable file not found in $PATH (PATH is /usr/local/bin:/usr/bin:/bin; /usr/bin/nox may not be executed (mode 0644, owner 0:0, executed by 1000:1000))`},
+		{"dangling", search, user, false, `exec: "dangling": executable file not found in $PATH (PATH is /usr/local/bin:/usr/bin:/bin)`},
+		{"/nope", search, user, false, `exec: "/nope": stat /nope: no such file or directory`},
+		{"/bin/tool/x", search, user, false, `exec: "/bin/tool/x": stat /bin/tool/x: not a directory`},
+		{"/usr/bin", search, user, false, `exec: "/usr/bin": is a directory`},
+		{"/usr/bin/nox", search, user, true, `exec: "/usr/bin/nox": permission denied (mode 0644, owner 0:0, executed by 1000:1000)`},
+		{"/bin/group", search, user, false, `exec: "/bin/group": permission denied (mode 0710, owner 0:77, executed by 1000:1000)`},
+		{"/bin/fifo", search, user, false, `exec: "/bin/fifo": permission denied (it is no ordinary file)`},
+		{"/private/secret", search, user, false, `exec: "/private/secret": stat /private/secret: permission denied`},
+		{"/bin/circle", search, user, false, `exec: "/bin/circle": stat /bin/circle: too many levels of symbolic links`},
+		{"/bin/self", search, user, false, `exec: "/bin/self": stat /bin/self: no such file or directory`},
+		{"", search, user, false, `exec: "": executable file not found in $PATH`},
+	}
+	for _, test := range tests {
+		in := input()
+		in.Process.Args = []string{test.name}
+		in.Process.Env = []string{test.env}
+		in.Process.User = test.user
+		in.Process.Cwd = "/work"
+		if test.override {
+			in.Process.Capabilities = &specs.LinuxCapabilities{
+				Permitted: []string{"CAP_DAC_OVERRIDE"}, Effective: []string{"CAP_DAC_OVERRIDE"},
+			}
+		}
+		b, err := build(t, in, root, FindExecutable)
+		got := b.Exec
+		if err != nil {
+			got = err.Error()
+		}
+		if got != test.want {
+			t.Errorf("%q as %v: %s, want %s", test.name, test.user, got, test.want)
+		}
+	}
+}
+
+// The words are for callers, the values for us.
+func TestFindExecutableErrors(t *testing.T) {
+	need.Root(t)
+	root, _ := tree(t, map[string]string{"bin/nox": "!x"})
+	for name, want := range map[string]error{"x": ErrNotFound, "/x": unix.ENOENT, "/bin": unix.EISDIR, "/bin/nox": unix.EACCES} {
+		in := input()
+		in.Process.Args = []string{name}
+		if _, err := build(t, in, root, FindExecutable); !errors.Is(err, want) {
+			t.Errorf("%s: %v is no %v", name, err, want)
+		}
+	}
+}
+
+// Looking as another user must leave no trace on the thread.
+func TestIdentityIsGivenBack(t *testing.T) {
+	need.Root(t)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	read := func() string {
+		b, err := os.ReadFile("/proc/thread-self/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var kept []string
+		for line := range strings.Lines(string(b)) {
+			if name, _, _ := strings.Cut(line, ":"); strings.Contains("Uid Gid Groups CapInh CapPrm CapEff CapBnd CapAmb", name) {
+				kept = append(kept, line)
+			}
+		}
+		return strings.Join(kept, "")
+	}
+	before := read()
+	id := identity{UID: 1000, GID: 1001, Groups: []uint32{5, 6}}
+	during := ""
+	if err := id.do(func() error { during = read(); return os.ErrExist }); err != os.ErrExist {
+		t.Errorf("error is %v", err)
+	}
+	if after := read(); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+	for _, want := range []string{"Uid:\t0\t0\t0\t1000\n", "Gid:\t0\t0\t0\t1001\n", "Groups:\t5 6 \n", "CapEff:\t0000000000000000\n"} {
+		if !strings.Contains(during, want) {
+			t.Errorf("no %q in\n%s", want, during)
+		}
+	}
+}
+
+func TestWorkingDirectory(t *testing.T) {
+	need.Root(t)
+	outside := t.TempDir()
+	root, dir := tree(t, map[string]string{
+		"there/": "", "file": "x", "link": "-> /there", "out": "-> " + outside, "circle": "-> circle",
+		"proc/self/fd/": "", "dotdot": "-> ../../../../../there", "new": "-> /made/by/link",
+	})
+	for path, want := range map[string]string{
+		"/": dir, "/there": dir + "/there", "/link": dir + "/there", "/dotdot": dir + "/there",
+		"/made/deep/down": dir + "/made/deep/down", "/../../../tmp/zz": dir + "/tmp/zz", "/new": dir + "/made/by/link",
+		"/file":   `chdir to cwd ("/file") set in config.json failed: not a directory`,
+		"/file/x": `chdir to cwd ("/file/x") set in config.json failed: not a directory`,
+		"/circle": `chdir to cwd ("/circle") set in config.json failed: too many levels of symbolic links`,
+	} {
+		in := input()
+		in.Process.Cwd = path
+		b, err := build(t, in, root, WorkingDirectory)
+		var got string
+		if err != nil {
+			got = err.Error()
+		} else if got, err = os.Readlink(fmt.Sprintf("/proc/self/fd/%d", b.Cwd.Fd())); err != nil {
+			t.Fatal(err)
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+	if st, err := os.Stat(dir + "/made/deep/down"); err != nil || st.Mode().Perm() != 0o755 {
+		t.Errorf("made directory: %v, %v", st, err)
+	}
+	in := input()
+	in.Process.Cwd = "tmp"
+	if err := WorkingDirectory(in, nil); err == nil || err.Error() != "Cwd must be an absolute path" {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// A link of procfs that leads to no path leads nowhere (CVE-2024-21626).
+func TestWorkingDirectoryThroughMagicLink(t *testing.T) {
+	need.Root(t)
+	root, err := os.OpenFile("/", unix.O_PATH, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	host, err := os.Open("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer host.Close()
+	for _, path := range []string{
+		fmt.Sprintf("/proc/self/fd/%d", host.Fd()), fmt.Sprintf("/proc/self/fd/%d/..", host.Fd()), "/proc/1/cwd", "/proc/self/root",
+	} {
+		in := input()
+		in.Process.Cwd = path
+		if b, err := build(t, in, root, WorkingDirectory); err == nil {
+			t.Errorf("%s leads to %s", path, b.Cwd.Name())
+		}
+	}
+}
+
+func TestEnterDirectory(t *testing.T) {
+	need.Root(t)
+	_, dir := tree(t, map[string]string{"mine/": "", "rootonly/": ""})
+	if err := errors.Join(os.Chown(dir+"/mine", 1000, 1000), os.Chmod(dir+"/mine", 0o700), os.Chmod(dir+"/rootonly", 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	// As if root were nobody there, as on a file system over the network.
+	squashed := []func(*entry.Program){func(p *entry.Program) {
+		keep := uint64(1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETPCAP)
+		p.Call(unix.SYS_CAPSET, p.Words(unix.LINUX_CAPABILITY_VERSION_3), p.Words(keep|keep<<32, 0, 0))
+	}}
+	for _, test := range []struct {
+		path  string
+		first []func(*entry.Program)
+		errno error
+	}{
+		{"mine", nil, nil}, {"rootonly", nil, nil}, {"mine", squashed, nil}, {"rootonly", squashed, nil},
+	} {
+		in := input()
+		in.Process.Cwd = dir + "/" + test.path
+		in.Process.User = specs.User{UID: 1000, GID: 1000}
+		in.Facts.Caps = 0
+		sh(in, "exec readlink /proc/self/cwd")
+		res := run(t, in, start{first: test.first})
+		if got := strings.TrimSpace(res.ok(t).Out); got != in.Process.Cwd {
+			t.Errorf("%s: directory is %q", test.path, got)
+		}
+	}
+	// The user may not go where nobody may.
+	in := input()
+	in.Process.Cwd = dir + "/rootonly"
+	in.Process.User = specs.User{UID: 1000, GID: 1000}
+	squashed = append(squashed, func(p *entry.Program) {
+		p.Call(unix.SYS_SETFSUID, 2) // owner 0 has its own bits
+	})
+	res := run(t, in, start{first: squashed})
+	if want := fmt.Sprintf("chdir to cwd (%q) set in config.json failed", in.Process.Cwd); res.Failed != want || res.Errno != unix.EACCES {
+		t.Errorf("got %q, %v", res.Failed, res.Errno)
+	}
+}
+
+func TestHome(t *testing.T) {
+	root, dir := tree(t, map[string]string{"etc/passwd": "!" +
+		"root:x:0:0:root:/root:/bin/sh\n" +
+		"1000:x:0:0::/wrong:/bin/sh\n" + // a name that looks like an id
+		"broken:x:1000:1000\n" +
+		"many:x:1000:1000:a:/many:b:c:d\n" +
+		"user:x:1000:1000:A User:/home/user:/bin/sh\n" +
+		"second:x:1000:1000::/second:/bin/sh\n" +
+		"empty:x:5:5:::/bin/sh\n" +
+		"neg:x:-1:5::/neg:/bin/sh\n" +
+		"long:x:6:6::/" + strings.Repeat("x", 2000) + ":/bin/sh\n" +
+		"last:x:0007:7::/last:"})
+	for uid, want := range map[uint32]string{0: "/root", 1000: "/home/user", 5: "/", 6: "/", 7: "/last", 8: "/", 4294967295: "/"} {
+		in := input()
+		in.Process.User.UID = uid
+		b, err := build(t, in, root, Home)
+		if err != nil || b.Home != "HOME="+want {
+			t.Errorf("user %d: %q, %v, want %q", uid, b.Home, err, want)
+		}
+	}
+	in := input()
+	in.Process.Env = append(in.Process.Env, "HOME=")
+	if b, _ := build(t, in, root, Home); b.Home != "" {
+		t.Errorf("HOME is there and is looked up: %q", b.Home)
+	}
+	in = input()
+	for _, other := range []func(string) error{
+		os.Remove,
+		func(name string) error { return unix.Mkfifo(name, 0o644) },
+		func(name string) error { return errors.Join(os.Remove(name), os.Symlink("/dev/zero", name)) },
+		func(name string) error { return errors.Join(os.Remove(name), os.Mkdir(name, 0o755)) },
+	} {
+		if err := other(dir + "/etc/passwd"); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := build(t, in, root, Home); err != nil || b.Home != "HOME=/" {
+			t.Errorf("%q, %v", b.Home, err)
+		}
+	}
+}
+
+func TestSysctls(t *testing.T) {
+	need.Root(t)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the namespaces end with the thread
+		if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS); err != nil {
+			t.Error(err)
+			return
+		}
+		in := input()
+		in.Bundle.Spec.Linux.Sysctl = map[string]string{
+			"net.ipv4.ip_forward": "1", "kernel.shmmni": "4000", "net/ipv4/conf/lo/rp_filter": "2", "kernel.domainname": "inside",
+		}
+		if _, err := build(t, in, nil, Sysctls); err != nil {
+			t.Error(err)
+		}
+		for name, want := range map[string]string{
+			"net/ipv4/ip_forward": "1", "kernel/shmmni": "4000", "net/ipv4/conf/lo/rp_filter": "2", "kernel/domainname": "inside",
+		} {
+			if b, err := os.ReadFile("/proc/sys/" + name); err != nil || strings.TrimSpace(string(b)) != want {
+				t.Errorf("%s is %q, %v, want %s", name, b, err, want)
+			}
+		}
+		for name, want := range map[string]string{
+			"net.nope": `cannot set sysctl "net.nope": no such sysctl: no such file or directory`,
+			"net.ipv4": `cannot set sysctl "net.ipv4" to value "x": is a directory`, "kernel.shmmni": `cannot set sysctl "kernel.shmmni" to value "x": invalid argument`,
+		} {
+			in.Bundle.Spec.Linux.Sysctl = map[string]string{name: "x"}
+			if _, err := build(t, in, nil, Sysctls); err == nil || err.Error() != want {
+				t.Errorf("%v, want %s", err, want)
+			}
+		}
+	}()
+	<-done
+}
+
+func TestSysctlPath(t *testing.T) {
+	for name, want := range map[string]string{
+		"net.ipv4.ip_forward": "net/ipv4/ip_forward", "net/ipv4/ip_forward": "net/ipv4/ip_forward",
+		"net/ipv4/conf/eno2.100/rp_filter": "net/ipv4/conf/eno2.100/rp_filter",
+		"net.ipv4.conf.eno2/100.rp_filter": "net/ipv4/conf/eno2.100/rp_filter",
+		"net/../kernel/panic":              "bad", "": "bad", "net..x": "bad", ".": "bad", "net/": "bad", "a\x00": "bad", "net.//.x": "bad",
+	} {
+		got, ok := sysctlPath(name)
+		if !ok {
+			got = "bad"
+		}
+		if got != want {
+			t.Errorf("%q: %s, want %s", name, got, want)
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/runtime/internal/safepath"
+	"github.com/ocirt/ocirt/runtime/internal/step"
+)
+
+// SetSysctl writes a kernel parameter of the container's namespaces: the kernel takes
+// those of the thread that opens the file.
+type SetSysctl struct{ Name, Value string }
+
+// Sysctls compiles linux.sysctl, in the order of their names.
+func Sysctls(in *step.Input, emit step.Emit) error {
+	l := in.Bundle.Spec.Linux
+	if l == nil || in.Join != nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.Sysctl)) {
+		if _, ok := sysctlPath(name); !ok {
+			return fmt.Errorf("cannot set sysctl %q: invalid name", name)
+		}
+		emit("/linux/sysctl/"+pointerToken(name), SetSysctl{name, l.Sysctl[name]})
+	}
+	return nil
+}
+
+func (s SetSysctl) String() string { return "set sysctl " + word(s.Name) + " to " + word(s.Value) }
+
+// Do writes the value through a procfs of ours, which no mount of the container covers.
+func (s SetSysctl) Do(b *step.Sandbox) error {
+	if b.Proc == nil {
+		proc, err := safepath.Proc()
+		if err != nil {
+			return err
+		}
+		b.Proc = proc
+	}
+	path, _ := sysctlPath(s.Name)
+	err := safepath.Write(b.Proc, "sys/"+path, s.Value)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("cannot set sysctl %q: no such sysctl: %w", s.Name, bare(err))
+	default:
+		return fmt.Errorf("cannot set sysctl %q to value %q: %w", s.Name, s.Value, bare(err))
+	}
+}
+
+// sysctlPath is the path of a parameter below /proc/sys. As in sysctl(8), the first
+// separator decides: in "net/ipv4/conf/eno2.100/rp_filter" dots are part of names, in
+// "net.ipv4.conf.eno2/100.rp_filter" slashes stand for them.
+func sysctlPath(name string) (string, bool) {
+	path := name
+	if i := strings.IndexAny(name, "./"); i >= 0 && name[i] == '.' {
+		path = strings.Map(func(r rune) rune {
+			switch r {
+			case '.':
+				return '/'
+			case '/':
+				return '.'
+			}
+			return r
+		}, name)
+	}
+	for part := range strings.SplitSeq(path, "/") {
+		if part == "" || part == "." || part == ".." {
+			return "", false
+		}
+	}
+	return path, !strings.ContainsRune(path, 0)
+}
+
+// pointerToken escapes a key for a JSON pointer (RFC 6901).
+func pointerToken(key string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
+}

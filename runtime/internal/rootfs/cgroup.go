@@ -1,0 +1,208 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/runtime/internal/linux"
+	"github.com/ocirt/ocirt/runtime/internal/step"
+)
+
+// MountCgroup2 mounts the version 2 hierarchy.
+type MountCgroup2 struct {
+	Source      string
+	Place       Place
+	Attr        Attr
+	RecAttr     Attr
+	Propagation []uint64
+	Data        []string
+	Own         bool   // the container has a cgroup namespace
+	Host        string // where the hierarchy is mounted on the host
+	Group       string // the container's group on the host
+}
+
+// MountCgroup1 mounts a directory of version 1 hierarchies.
+type MountCgroup1 struct {
+	Source      string
+	Place       Place
+	Attr        Attr
+	Propagation []uint64
+	Own         bool // the container has a cgroup namespace
+	Hierarchies []step.Cgroup
+}
+
+const cgroupRoot = "/sys/fs/cgroup"
+
+func compileCgroup(in *step.Input, m specs.Mount, o *options, place Place) (step.Step, error) {
+	own := in.Namespace(specs.CgroupNamespace) != nil
+	switch in.Facts.Cgroup {
+	case "v2":
+		s := MountCgroup2{
+			Source: m.Source, Place: place, Attr: o.attr, RecAttr: o.recAttr, Propagation: o.propagation,
+			Data: o.data, Own: own, Host: cgroupRoot,
+		}
+		for _, c := range in.Cgroups {
+			if c.Name == "" {
+				s.Host, s.Group = c.Mount, c.Path
+			}
+		}
+		return s, nil
+	case "v1", "hybrid":
+		return MountCgroup1{
+			Source: m.Source, Place: place, Attr: o.attr, Propagation: o.propagation, Own: own, Hierarchies: in.Cgroups,
+		}, nil
+	}
+	return nil, errors.New("no cgroup hierarchy")
+}
+
+func (s MountCgroup2) String() string {
+	return "mount cgroup2 on /" + s.Place.UnsafePath + notes(readOnlyNote(s.Attr, s.RecAttr), propagationNote(s.Propagation))
+}
+
+func (s MountCgroup1) String() string {
+	return fmt.Sprintf("mount %d cgroup hierarchies on /%s%s", len(s.Hierarchies), s.Place.UnsafePath,
+		notes(readOnlyNote(s.Attr, Attr{}), propagationNote(s.Propagation)))
+}
+
+// Do mounts the hierarchy.
+func (s MountCgroup2) Do(b *step.Sandbox) error {
+	return mountError(s.Source, s.Place.UnsafePath, s.do(b))
+}
+
+func (s MountCgroup2) do(b *step.Sandbox) error {
+	whole := Mount{Type: "cgroup2", Source: s.Source, Attr: s.Attr, RecAttr: s.RecAttr, Data: s.Data, Propagation: s.Propagation}
+	list := whole.changes(false)
+	mount, err := whole.detached()
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EBUSY) {
+		// A user namespace without a cgroup namespace of its own may not mount it.
+		attr := s.Attr
+		from := s.Host
+		if s.Own && s.Group != "" {
+			from = s.Group
+		} else if attr.Clear&unix.MOUNT_ATTR_RDONLY == 0 {
+			attr.Set |= unix.MOUNT_ATTR_RDONLY // the session's own groups are in it (CVE-2023-25809)
+		}
+		mount, err = linux.OpenTree(nil, from, unix.OPEN_TREE_CLONE|unix.AT_RECURSIVE)
+		list = append(list, linux.MountAttr{Set: attr.Set, Clear: attr.Clear, Recursive: true})
+	}
+	if errors.Is(err, unix.ENOENT) {
+		// Nothing to show, but the place must not be writable either.
+		mount, err = emptyDir()
+		list = nil
+	}
+	if err != nil {
+		return err
+	}
+	defer mount.Close()
+	if err := setAttrs(mount, false, list...); err != nil {
+		return err
+	}
+	return attach(b, mount, s.Place, yes)
+}
+
+// Do mounts a tmpfs with a directory for each hierarchy.
+func (s MountCgroup1) Do(b *step.Sandbox) error {
+	return mountError(s.Source, s.Place.UnsafePath, s.do(b))
+}
+
+func (s MountCgroup1) do(b *step.Sandbox) error {
+	dir := Mount{Type: "tmpfs", Source: "tmpfs", Data: []string{"mode=755"}}
+	dir.Attr.Set = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
+	mount, err := dir.detached()
+	if err != nil {
+		return err
+	}
+	defer mount.Close()
+	for _, c := range s.Hierarchies {
+		if err := makeHierarchy(mount, c); err != nil {
+			return err
+		}
+	}
+	// All places are there, so it can be read-only before anyone sees it.
+	list := append([]linux.MountAttr{{Set: s.Attr.Set, Clear: s.Attr.Clear}}, propagate(s.Propagation)...)
+	if err := setAttrs(mount, true, list...); err != nil {
+		return err
+	}
+	if err := attach(b, mount, s.Place, yes); err != nil {
+		return err
+	}
+	for _, c := range s.Hierarchies {
+		if err := s.hierarchy(mount, c); err != nil {
+			return fmt.Errorf("hierarchy %s: %w", path.Base(c.Mount), err)
+		}
+	}
+	return nil
+}
+
+// makeHierarchy makes the directory of a hierarchy, and for each of its controllers a link
+// to it if that is not its name.
+func makeHierarchy(dir *os.File, c step.Cgroup) error {
+	name := path.Base(c.Mount)
+	if err := linux.MkdirAt(dir, name, 0o755); err != nil {
+		return err
+	}
+	if c.Name == "" || strings.HasPrefix(c.Name, "name=") {
+		return nil
+	}
+	for _, controller := range strings.Split(c.Name, ",") {
+		if controller == name {
+			continue
+		}
+		if err := linux.SymlinkAt(name, dir, controller); err != nil && !errors.Is(err, unix.EEXIST) {
+			return err
+		}
+	}
+	return nil
+}
+
+// hierarchy mounts one: with a cgroup namespace the hierarchy itself, which begins at the
+// container's group, otherwise that group.
+func (s MountCgroup1) hierarchy(dir *os.File, c step.Cgroup) error {
+	target, err := linux.OpenAt(dir, path.Base(c.Mount), unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	attr := s.Attr
+	attr.Set |= unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
+	list := propagate(s.Propagation)
+	var mount *os.File
+	if err = unix.EPERM; s.Own {
+		mount, err = mountHierarchy(c.Name, attr.Set)
+	}
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EBUSY) {
+		mount, err = linux.OpenTree(nil, c.Path, unix.OPEN_TREE_CLONE)
+		list = append(list, linux.MountAttr{Set: attr.Set, Clear: attr.Clear})
+		if errors.Is(err, unix.ENOENT) {
+			return nil // the container has no group there: the empty directory stays
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer mount.Close()
+	if err := setAttrs(mount, true, list...); err != nil {
+		return err
+	}
+	return linux.MoveMount(mount, target)
+}
+
+// mountHierarchy mounts the hierarchy of these controllers, or the one with this name.
+func mountHierarchy(name string, attr uint64) (*os.File, error) {
+	m := Mount{Type: "cgroup", Source: "cgroup", Attr: Attr{Set: attr}}
+	switch {
+	case name == "":
+		m.Type = "cgroup2"
+	case strings.HasPrefix(name, "name="):
+		m.Data = []string{"none", name}
+	default:
+		m.Data = strings.Split(name, ",")
+	}
+	return m.detached()
+}

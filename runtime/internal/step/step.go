@@ -1,0 +1,218 @@
+// Package step defines what a plan is made of: the kinds of step, what compiling may look
+// at, and what a step is given when it is done. It knows no feature and touches no kernel.
+//
+// Eight rules keep a plan readable.
+//
+//  1. A step is a sentence. String begins with a verb. What cannot be named is two steps.
+//  2. A step is a value: no pointers to live things, no descriptors. Two compilations of
+//     the same input give equal steps.
+//  3. Coarse. Steps match properties, not system calls.
+//  4. The compiler looks at properties, the step looks at the world. A choice that depends
+//     on another property is made by compiling; one that depends on the kernel or the file
+//     system is made by the step. A plan never holds a resolved path.
+//  5. No step mentions another step. No variables, no jumps, no conditions in the list.
+//  6. Closed set. Nothing is registered, there are no third-party steps.
+//  7. Deterministic. Maps are walked in sorted order.
+//  8. Reversible decision. Each Do is a plain function of its values.
+package step
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/ocirt/ocirt/runtime/internal/entry"
+	"github.com/ocirt/ocirt/spec"
+)
+
+// A Step is one thing done on a container's way to execve. String says what, as a
+// sentence that starts with a verb. Every step is exactly one of the kinds below.
+type Step interface{ fmt.Stringer }
+
+// A HostStep is done by ocirt in its own namespaces: before there is a process if it
+// stands in the Host section, or with the builder waiting if it stands in Sandbox (runtime
+// hooks, moving a network device). Host.Pid is 0 in the first case.
+type HostStep interface {
+	Step
+	Do(*Host) error
+	// Undo is for delete, and for a create that failed; it must accept that Do never ran,
+	// or ran twice.
+	Undo(*Host) error
+}
+
+// A SandboxStep makes the container a place. It is done by the builder, in the container's
+// namespaces, before anything of the container runs.
+type SandboxStep interface {
+	Step
+	Do(*Sandbox) error
+}
+
+// An Opener is a SandboxStep that needs something only the host can give: the source of a
+// bind mount, an id-mapped tree. Open runs in ocirt's own namespaces before the builder
+// begins; Do finds the files in Sandbox.Files.
+type Opener interface {
+	SandboxStep
+	Open(*Host) ([]*os.File, error)
+}
+
+// A Giver is a SandboxStep that needs something only init can make: a procfs belongs to
+// the pid namespace of the process that makes it. Give writes the calls of init, made
+// after it has entered its namespaces, and returns the slots of the descriptors; Do finds
+// the files in Sandbox.Files. A step is an Opener or a Giver, not both.
+type Giver interface {
+	SandboxStep
+	Give(*entry.Program) ([]entry.Slot, error)
+}
+
+// A ProcessStep is done by the process that becomes the container's, on itself. It is
+// lowered to system calls, because that process has no Go.
+type ProcessStep interface {
+	Step
+	Lower(*Init) error
+}
+
+// An Entry is a step and the property that asked for it.
+type Entry struct {
+	From string // JSON pointer into config.json, or "ocirt" for our own housekeeping
+	Step Step
+}
+
+// Emit adds a step to the plan, with the property that asked for it.
+type Emit func(from string, s Step)
+
+// Input is everything compiling may look at. It is data; looking is free of side effects
+// and gives the same answer on every machine.
+type Input struct {
+	ID      string
+	Bundle  *spec.Bundle
+	Process *specs.Process // the container's, or the one given to exec; nil if config.json has none
+	Options Options        // what was asked for on the command line
+	Facts   Facts          // what was probed about this host
+	Cgroups []Cgroup       // where the container's cgroups will be
+	Join    *Join          // nil for create; the running container for exec
+}
+
+// Options are the caller's choices that are not in config.json. They travel to a builder
+// in another process as JSON.
+type Options struct {
+	NoPivot      bool   `json:"noPivot,omitempty"`
+	NoNewKeyring bool   `json:"noNewKeyring,omitempty"`
+	PreserveFDs  int    `json:"preserveFDs,omitempty"` // passed on after descriptor 2
+	ListenFDs    int    `json:"listenFDs,omitempty"`   // socket activation: before PreserveFDs
+	NotifySocket string `json:"notifySocket,omitempty"`
+	Rootless     bool   `json:"rootless,omitempty"`
+}
+
+// Facts is what this host can do, as data.
+type Facts struct {
+	EUID     int    `json:"euid"`
+	EGID     int    `json:"egid"`
+	InUserNS bool   `json:"inUserNS,omitempty"` // ocirt itself runs in a user namespace that is not the initial one
+	Cgroup   string `json:"cgroup"`             // "v1", "hybrid", "v2" or "none"
+	LastCap  int    `json:"lastCap"`            // highest capability the kernel knows
+	Caps     uint64 `json:"caps,omitempty"`     // capabilities that ocirt itself holds (bounding set); 0 if not probed
+	Kernel   [2]int `json:"kernel"`             // version and patch level
+	AppArmor bool   `json:"appArmor,omitempty"`
+	SELinux  bool   `json:"seLinux,omitempty"`
+}
+
+// AtLeast reports whether the kernel is of this version or later.
+func (f *Facts) AtLeast(version, patch int) bool {
+	return f.Kernel[0] > version || f.Kernel[0] == version && f.Kernel[1] >= patch
+}
+
+// A Cgroup is the container's group in one hierarchy.
+type Cgroup struct {
+	Name  string `json:"name"`  // "memory", "cpu,cpuacct", "name=systemd"; "" for version 2
+	Mount string `json:"mount"` // where the hierarchy is mounted on the host
+	Path  string `json:"path"`  // the container's group as an absolute path on the host
+}
+
+// Join is the running container that an exec enters.
+type Join struct {
+	Pid int
+}
+
+// Host is what a step is given that is done in ocirt's own namespaces.
+type Host struct {
+	Input *Input
+	Pid   int // of init in ocirt's pid namespace; 0 before there is one
+
+	// Tasks are cgroup v1 `tasks` files, open for writing: init moves itself by writing
+	// "0" to each. CgroupFD is the version 2 group that init is born in. Both are set by
+	// the step that makes the groups, and closed by the launcher.
+	Made     []string // directories, outermost first
+	Tasks    []*os.File
+	CgroupFD *os.File
+
+	Warn func(format string, args ...any)
+}
+
+// Sandbox is what a step is given that is done in the container's namespaces.
+type Sandbox struct {
+	Input *Input
+	Pid   int        // of init in the pid namespace of the builder; 0 if it is not born yet
+	Root  *os.File   // O_PATH handle of the container's root; a step that places a mount on the root replaces it
+	Files []*os.File // what Open or Give of this step brought; Do owns and closes them
+
+	// Proc is a procfs of ours, detached, complete, that no container mount can cover:
+	// for sysctls. The pid namespace it shows is ocirt's. Nil until asked for: use
+	// safepath's function.
+	Proc *os.File
+
+	// What the builder finds for the process steps.
+	Cwd     *os.File // the working directory, O_PATH
+	Exec    string   // path to execute, at most 4095 bytes
+	Home    string   // "HOME=…" if the environment lacks it, at most 1023 bytes
+	Console *os.File // the peer of the terminal, which becomes descriptors 0 to 2
+	Master  *os.File // its master, for the console socket or the foreground
+
+	Warn func(format string, args ...any)
+}
+
+// Sizes of the places in which init receives the builder's findings.
+const (
+	HomeSize = 1024
+	ExecSize = 4096
+)
+
+// Init is what a ProcessStep writes to: init's program, and the places where the builder's
+// findings will be when it runs.
+type Init struct {
+	*entry.Program
+	Input    *Input
+	Cwd      entry.Slot // Sandbox.Cwd
+	Console  entry.Slot // Sandbox.Console; -1 without a terminal
+	Exec     entry.Addr // Sandbox.Exec, NUL-terminated
+	Home     entry.Addr // Sandbox.Home, NUL-terminated
+	Listener int        // descriptor of the listening start socket; -1 if there is none
+}
+
+// KeepFDs is the number of descriptors, from 0, that the container's process gets.
+func (in *Input) KeepFDs() int { return 3 + in.Options.ListenFDs + in.Options.PreserveFDs }
+
+// Namespace returns the container's entry for a kind of namespace, or nil if it shares the
+// caller's.
+func (in *Input) Namespace(kind specs.LinuxNamespaceType) *specs.LinuxNamespace {
+	l := in.Bundle.Spec.Linux
+	if l == nil {
+		return nil
+	}
+	for i := range l.Namespaces {
+		if l.Namespaces[i].Type == kind {
+			return &l.Namespaces[i]
+		}
+	}
+	return nil
+}
+
+// NewNamespace reports whether the container gets a new namespace of this kind.
+func (in *Input) NewNamespace(kind specs.LinuxNamespaceType) bool {
+	n := in.Namespace(kind)
+	return n != nil && n.Path == ""
+}
+
+// UserNS reports whether the container's processes are in another user namespace than
+// ocirt.
+func (in *Input) UserNS() bool { return in.Namespace(specs.UserNamespace) != nil }

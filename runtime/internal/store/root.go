@@ -1,0 +1,235 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Root is the directory that holds the directories of all containers.
+type Root struct {
+	path string
+	f    *os.File
+	sync bool // the file system outlives a crash of the host
+}
+
+// OpenOptions says how to open a root.
+type OpenOptions struct {
+	// Create makes the directory, and missing parents, if it is absent.
+	Create bool
+	// Sticky gives a directory that is made here the sticky bit, which keeps
+	// those who clean XDG_RUNTIME_DIR away from it.
+	Sticky bool
+}
+
+// Open opens the root. It must be a directory, not a link to one, that belongs to
+// the caller and that nobody else may write to. Every error names the option
+// --root; one for a directory that is not there wraps fs.ErrNotExist.
+func Open(path string, opt OpenOptions) (*Root, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, rootError(path, err)
+	}
+	if abs == "/" {
+		return nil, errors.New("Option --root argument should not be set to /") //nolint:staticcheck // callers match these words
+	}
+	fd, err := openRoot(abs)
+	if isNotExist(err) && opt.Create {
+		if err = createRoot(abs, opt.Sticky); err == nil {
+			fd, err = openRoot(abs)
+		}
+	}
+	if err != nil {
+		return nil, rootError(path, err)
+	}
+	r := &Root{path: abs, f: os.NewFile(uintptr(fd), abs)}
+	var fs unix.Statfs_t
+	if err := retry(func() error { return unix.Fstatfs(fd, &fs) }); err != nil {
+		r.Close()
+		return nil, rootError(path, os.NewSyscallError("fstatfs", err))
+	}
+	r.sync = fs.Type != unix.TMPFS_MAGIC && fs.Type != unix.RAMFS_MAGIC
+	return r, nil
+}
+
+func openRoot(path string) (int, error) {
+	fd, err := retryOpen(func() (int, error) {
+		return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		var st unix.Stat_t
+		if unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK {
+			return -1, errors.New("must be a directory, not a symbolic link")
+		}
+		return -1, err
+	}
+	var st unix.Stat_t
+	if err = unix.Fstat(fd, &st); err == nil {
+		err = checkOwner(&st)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func createRoot(path string, sticky bool) error {
+	parent := filepath.Dir(path)
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return err
+	}
+	at, err := retryOpen(func() (int, error) {
+		return unix.Open(parent, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		return err
+	}
+	defer unix.Close(at)
+	mode := uint32(0o700)
+	if sticky {
+		mode |= unix.S_ISVTX
+	}
+	fd, err := makeDir(at, filepath.Base(path), mode)
+	if errors.Is(err, unix.EEXIST) {
+		return nil // another command was quicker
+	}
+	if err != nil {
+		return err
+	}
+	return unix.Close(fd)
+}
+
+// Path is the root's absolute path.
+func (r *Root) Path() string { return r.path }
+
+// Close closes the root. Directories opened from it must be closed first.
+func (r *Root) Close() error { return r.f.Close() }
+
+// Create makes the directory of a new container, locks it and writes the record
+// of what is about to be made. Version, ID, Token, BootID, Phase and Created are
+// filled in where they are empty. Of several callers one wins, the others get
+// ErrExists; after any other error nothing is left.
+func (r *Root) Create(id string, rec *Record) (*Dir, error) {
+	if err := CheckID(id); err != nil {
+		return nil, err
+	}
+	if err := rec.fill(id); err != nil {
+		return nil, fmt.Errorf("cannot create container %s: %w", id, err)
+	}
+	fd, err := makeDir(int(r.f.Fd()), id, 0o700)
+	if errors.Is(err, unix.EEXIST) {
+		return nil, r.taken(id)
+	}
+	if isNotExist(err) && r.stillThere() {
+		return nil, fmt.Errorf("cannot create container %s: deleted meanwhile: %w", id, ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot create the directory of container %s: %w", id, err)
+	}
+	d := newDir(r, id, fd)
+	// Nobody but a delete --force that saw an empty directory can hold the lock
+	// now, and that one will not take long.
+	if err = d.lockNow(); err == nil {
+		err = d.Save(rec)
+	}
+	if err != nil {
+		err = fmt.Errorf("cannot create container %s: %w", id, err)
+		if e := d.remove(); e != nil && !errors.Is(err, ErrNotFound) {
+			err = errors.Join(err, e)
+		}
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// stillThere says that it is not the root itself that has been removed.
+func (r *Root) stillThere() bool {
+	var st unix.Stat_t
+	return unix.Fstat(int(r.f.Fd()), &st) == nil && st.Nlink > 0
+}
+
+// taken says what stands in the place of a directory that could not be made.
+func (r *Root) taken(id string) error {
+	var st unix.Stat_t
+	err := unix.Fstatat(int(r.f.Fd()), id, &st, unix.AT_SYMLINK_NOFOLLOW)
+	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return fmt.Errorf("%w: %s: %w", ErrExists, id, ErrForeign)
+	}
+	return fmt.Errorf("%w: %s", ErrExists, id)
+}
+
+// Open opens the directory of a container, without locking it. The error wraps
+// ErrNotFound if there is none, and ErrForeign if something else has its name.
+func (r *Root) Open(id string) (*Dir, error) {
+	if err := CheckID(id); err != nil {
+		return nil, err
+	}
+	fd, err := openDir(int(r.f.Fd()), id)
+	switch {
+	case isNotExist(err):
+		return nil, fmt.Errorf("%w: %s", ErrNotFound, id)
+	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+		return nil, fmt.Errorf("cannot open container %s: %w", id, ErrForeign)
+	case errors.Is(err, unix.EXDEV):
+		return nil, fmt.Errorf("cannot open container %s: something is mounted on %s", id, filepath.Join(r.path, id))
+	case err != nil:
+		return nil, fmt.Errorf("cannot open container %s: %w", id, err)
+	}
+	var st unix.Stat_t
+	if err = unix.Fstat(fd, &st); err == nil {
+		err = checkOwner(&st)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("cannot open container %s: %s: %w", id, filepath.Join(r.path, id), err)
+	}
+	return newDir(r, id, fd), nil
+}
+
+// Discard removes an entry of the root that is not a directory, for delete --force
+// after Open said ErrForeign. That nothing is there is no error.
+func (r *Root) Discard(id string) error {
+	if err := CheckID(id); err != nil {
+		return err
+	}
+	err := retry(func() error { return unix.Unlinkat(int(r.f.Fd()), id, 0) })
+	if err != nil && !isNotExist(err) {
+		return fmt.Errorf("cannot remove %s: %w", filepath.Join(r.path, id), err)
+	}
+	return nil
+}
+
+// List returns the IDs of all containers, sorted. Entries of the root that cannot
+// be containers are left out; a directory without a usable record is not.
+func (r *Root) List() ([]string, error) {
+	fd, err := openDir(int(r.f.Fd()), ".")
+	if err != nil {
+		return nil, rootError(r.path, err)
+	}
+	f := os.NewFile(uintptr(fd), r.path)
+	defer f.Close()
+	var ids []string
+	for {
+		entries, err := f.ReadDir(1024)
+		for _, e := range entries {
+			if e.IsDir() && CheckID(e.Name()) == nil {
+				ids = append(ids, e.Name())
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, rootError(r.path, err)
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
+}

@@ -1,0 +1,164 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Save replaces the record. A crash at any moment leaves the old one or the new
+// one. On file systems that survive the host's crash it is on disk when Save
+// returns. After an error the old record is still in place.
+func (d *Dir) Save(rec *Record) error {
+	if rec.ID != d.id {
+		return fmt.Errorf("cannot save the record of %q as that of %s", rec.ID, d.id)
+	}
+	full, err := encodeRecord(rec, true)
+	if err != nil {
+		return fmt.Errorf("cannot save the record of container %s: %w", d.id, err)
+	}
+	intent, err := encodeRecord(rec, false)
+	if err != nil {
+		return fmt.Errorf("cannot save the record of container %s: %w", d.id, err)
+	}
+	// The intent first: it may be ahead of the record, never behind.
+	for _, f := range []struct {
+		name string
+		data []byte
+	}{{intentName, intent}, {recordName, full}} {
+		if err := d.replace(f.name, f.data); err != nil {
+			return fmt.Errorf("cannot write %s: %w", filepath.Join(d.Path(), f.name), err)
+		}
+	}
+	if d.root.sync {
+		if err := retry(func() error { return unix.Fsync(d.FD()) }); err != nil {
+			return fmt.Errorf("cannot write %s: %w", d.Path(), os.NewSyscallError("fsync", err))
+		}
+	}
+	return nil
+}
+
+// replace writes a file beside name and renames it. The random name keeps a file
+// that a killed writer left behind out of the way; Remove takes such files too.
+func (d *Dir) replace(name string, data []byte) error {
+	suffix, err := randomHex(8)
+	if err != nil {
+		return err
+	}
+	temp := "." + name + "." + suffix
+	err = d.write(temp, data)
+	if err == nil {
+		err = retry(func() error { return unix.Renameat(d.FD(), temp, d.FD(), name) })
+	}
+	if err != nil {
+		_ = unix.Unlinkat(d.FD(), temp, 0)
+	}
+	return err
+}
+
+func (d *Dir) write(name string, data []byte) error {
+	fd, err := retryOpen(func() (int, error) {
+		return unix.Openat(d.FD(), name,
+			unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	})
+	if err != nil {
+		return err
+	}
+	err = writeAll(fd, data)
+	if err == nil {
+		var st unix.Stat_t
+		if err = unix.Fstat(fd, &st); err == nil {
+			err = setMode(fd, st.Mode, 0o600)
+		}
+	}
+	if err == nil && d.root.sync {
+		err = retry(func() error { return unix.Fsync(fd) })
+	}
+	// Close reports what network and quota file systems could not write before.
+	return errors.Join(err, unix.Close(fd))
+}
+
+func writeAll(fd int, data []byte) error {
+	for len(data) > 0 {
+		n, err := unix.Write(fd, data)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return unix.EIO
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
+// Verify checks what a record says about processes and cgroups, the things that
+// killing and removing act upon, against the intent record: it must not say anything
+// that the intent does not. Both are written by one Save, so otherwise somebody
+// changed one of them, and nothing may be killed on its word. The intent may know
+// more, because it is written first. The error wraps ErrDiffers.
+func (d *Dir) Verify(rec *Record) error {
+	intent, err := d.LoadIntent()
+	if err != nil {
+		return err
+	}
+	if what := contradiction(rec, intent); what != "" {
+		return fmt.Errorf("cannot trust %s: %s: %w", filepath.Join(d.Path(), recordName), what, ErrDiffers)
+	}
+	return nil
+}
+
+// contradiction names the first field of which rec says something else than intent.
+func contradiction(rec, intent *Record) string {
+	switch {
+	case rec.Token != intent.Token:
+		return "token"
+	case rec.BootID != intent.BootID:
+		return "boot_id"
+	case rec.Pid != 0 && rec.Pid != intent.Pid:
+		return "init_process_pid"
+	case rec.Pid != 0 && rec.StartTime != intent.StartTime:
+		return "init_process_start"
+	case rec.Cgroup.Path != "" && rec.Cgroup.Path != intent.Cgroup.Path:
+		return "cgroup.path"
+	case rec.Cgroup.Manager != "" && rec.Cgroup.Manager != intent.Cgroup.Manager:
+		return "cgroup.manager"
+	}
+	for hierarchy, dir := range rec.Cgroup.Paths {
+		if intent.Cgroup.Paths[hierarchy] != dir {
+			return "cgroup_paths." + hierarchy
+		}
+	}
+	for _, dir := range rec.Cgroup.Made {
+		if !slices.Contains(intent.Cgroup.Made, dir) {
+			return "cgroup.made"
+		}
+	}
+	return ""
+}
+
+// randomHex returns n random bytes as hexadecimal digits.
+func randomHex(n int) (string, error) {
+	// getrandom itself: crypto/rand brings its self-tests into every start.
+	const digits = "0123456789abcdef"
+	raw := make([]byte, n)
+	for got := 0; got < n; {
+		m, err := unix.Getrandom(raw[got:], 0)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return "", os.NewSyscallError("getrandom", err)
+		}
+		got += max(m, 0)
+	}
+	out := make([]byte, 0, 2*n)
+	for _, b := range raw {
+		out = append(out, digits[b>>4], digits[b&15])
+	}
+	return string(out), nil
+}

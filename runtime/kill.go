@@ -1,0 +1,122 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// KillOptions are the choices of Kill.
+type KillOptions struct {
+	// All signals every process of the container's cgroup, and is content if there is
+	// none.
+	All bool
+}
+
+// Kill signals the container's first process. SIGKILL ends the whole container also if it
+// has no pid namespace of its own.
+func (c *Container) Kill(ctx context.Context, sig unix.Signal, o KillOptions) error {
+	status, err := c.Status()
+	if err != nil {
+		return err
+	}
+	if o.All {
+		return c.signalAll(ctx, sig)
+	}
+	if status == Stopped || status == Creating {
+		return stateError(c.rec.ID, "kill", status, "container not running")
+	}
+	if sig == unix.SIGKILL && !c.rec.PidNamespace {
+		return c.killAll(ctx)
+	}
+	err = c.signalInit(sig)
+	if errors.Is(err, unix.ESRCH) {
+		return stateError(c.rec.ID, "kill", Stopped, "container not running")
+	}
+	if err == nil && sig == unix.SIGKILL && status == Paused {
+		err = c.group().Thaw() // on cgroup v1 a frozen process does not die
+	}
+	return err
+}
+
+func (c *Container) signalInit(sig unix.Signal) error {
+	pidfd, err := c.process().Open()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(pidfd)
+	if err := unix.PidfdSendSignal(pidfd, sig, nil, 0); err != nil {
+		return fmt.Errorf("cannot signal init: %w", err)
+	}
+	return nil
+}
+
+func (c *Container) signalAll(ctx context.Context, sig unix.Signal) error {
+	if sig == unix.SIGKILL {
+		return c.killAll(ctx)
+	}
+	if c.inGroup() {
+		return c.group().Signal(sig)
+	}
+	if err := c.signalInit(sig); err != nil && !errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	return nil
+}
+
+// inGroup reports whether the container has cgroups of its own.
+func (c *Container) inGroup() bool { return len(c.rec.Cgroup.Paths) > 0 }
+
+// killTimeout bounds the wait for the end of a killed process: one that does not end by
+// then hangs in the kernel.
+const killTimeout = 10 * time.Second
+
+// killAll kills init and everything else in the container's cgroup, and waits until all
+// have ended.
+func (c *Container) killAll(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, killTimeout)
+	defer cancel()
+	pidfd, err := c.process().Open()
+	if err == nil {
+		defer unix.Close(pidfd)
+		if err := unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0); err != nil && err != unix.ESRCH {
+			return fmt.Errorf("cannot kill init: %w", err)
+		}
+		if frozen, err := c.group().Frozen(); err == nil && frozen {
+			_ = c.group().Thaw()
+		}
+	}
+	if c.inGroup() && !(c.rec.PidNamespace && err == nil) {
+		if err := c.group().Kill(ctx); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return nil // there is no init
+	}
+	return c.awaitEnd(ctx, pidfd)
+}
+
+// awaitEnd waits until the process of a pidfd has ended.
+func (c *Container) awaitEnd(ctx context.Context, pidfd int) error {
+	for {
+		wait := 100 * time.Millisecond
+		if d, ok := ctx.Deadline(); ok {
+			wait = max(0, time.Until(d))
+		}
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(wait.Milliseconds()))
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return fmt.Errorf("cannot wait for init: %w", err)
+		case n > 0:
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("cannot stop container %s: init (pid %d) has not ended after SIGKILL: %w", c.rec.ID, c.rec.Pid, ctx.Err())
+		}
+	}
+}

@@ -1,0 +1,126 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/ocirt/ocirt/hooks"
+	"github.com/ocirt/ocirt/runtime/internal/entry"
+	"github.com/ocirt/ocirt/runtime/internal/linux"
+	"github.com/ocirt/ocirt/spec"
+)
+
+// Start lets a created container's first process become the container's program, and
+// returns when it has, or with the reason why it could not.
+func (c *Container) Start(ctx context.Context) error {
+	if err := c.dir.Lock(ctx); err != nil {
+		return err
+	}
+	defer c.dir.Unlock()
+	if err := c.mayStart(); err != nil {
+		return err
+	}
+	b, err := c.bundle()
+	if err != nil {
+		return err
+	}
+	conn, err := connect(c.dir)
+	if err != nil {
+		return fmt.Errorf("cannot reach init: %w", err)
+	}
+	defer unix.Close(conn)
+	if err := c.startHooks(ctx, b); err != nil {
+		c.stop(ctx)
+		return err
+	}
+	if err := c.release(conn, b); err != nil {
+		return err
+	}
+	return c.poststart(ctx, b)
+}
+
+func (c *Container) mayStart() error {
+	status, err := c.Status()
+	if err != nil {
+		return err
+	}
+	text := ""
+	switch status {
+	case Created:
+		return nil
+	case Stopped:
+		text = "cannot start a container that has stopped"
+	case Paused:
+		text = "cannot start a container in the paused state"
+	case Running:
+		text = "cannot start an already running container"
+	default:
+		text = "cannot start a container that is " + string(status)
+	}
+	return stateError(c.rec.ID, "start", status, "%s", text)
+}
+
+// release sends init the byte it waits for. The connection is closed by execve, or brings
+// the failure of a call.
+func (c *Container) release(conn int, b *spec.Bundle) error {
+	if err := unix.Send(conn, []byte{1}, unix.MSG_NOSIGNAL); err != nil {
+		return fmt.Errorf("cannot speak to init: %w", err)
+	}
+	msg, files, err := linux.Receive(conn, entry.RecordSize, 1)
+	for _, f := range files {
+		f.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("cannot hear init: %w", err)
+	}
+	if len(msg) == 0 {
+		return nil
+	}
+	r, ok := entry.ParseRecord(msg)
+	if !ok {
+		return fmt.Errorf("bug in ocirt: init sent %d bytes", len(msg))
+	}
+	return c.startFault(r, b)
+}
+
+// poststart runs the poststart hooks. If one fails the container is stopped (runtime-spec,
+// runtime, lifecycle 9).
+func (c *Container) poststart(ctx context.Context, b *spec.Bundle) error {
+	if b.Spec.Hooks == nil || len(b.Spec.Hooks.Poststart) == 0 {
+		return nil
+	}
+	err := hooks.RunAll(ctx, "poststart", b.Spec.Hooks.Poststart, c.hookState(specs.StateRunning, b), hooks.Options{Dir: c.rec.Bundle})
+	if err != nil {
+		c.stop(ctx)
+	}
+	return err
+}
+
+func (c *Container) hookState(status specs.ContainerState, b *spec.Bundle) *specs.State {
+	s := &specs.State{Version: specs.Version, ID: c.rec.ID, Status: status, Bundle: c.rec.Bundle, Annotations: b.Spec.Annotations}
+	if status != specs.StateStopped {
+		s.Pid = c.rec.Pid
+	}
+	return s
+}
+
+// stop kills the container and waits for its end, as far as that is possible.
+func (c *Container) stop(ctx context.Context) {
+	if err := c.killAll(ctx); err != nil {
+		c.rt.warnf("%v", err)
+	}
+}
+
+// poststop runs the poststop hooks; all of them, and failures are only warnings
+// (runtime-spec, runtime, lifecycle 13).
+func poststop(ctx context.Context, b *spec.Bundle, id string, due bool) error {
+	if !due || b == nil || b.Spec.Hooks == nil || len(b.Spec.Hooks.Poststop) == 0 {
+		return nil
+	}
+	state := &specs.State{Version: specs.Version, ID: id, Status: specs.StateStopped, Bundle: b.Dir, Annotations: b.Spec.Annotations}
+	return hooks.RunAllBestEffort(ctx, "poststop", b.Spec.Hooks.Poststop, state, hooks.Options{Dir: b.Dir})
+}

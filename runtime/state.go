@@ -1,0 +1,173 @@
+package runtime
+
+import (
+	"errors"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/runtime/internal/cgroup"
+	"github.com/ocirt/ocirt/runtime/internal/store"
+	"github.com/ocirt/ocirt/spec"
+)
+
+// Status is what a container is doing (runtime-spec, runtime, state).
+type Status string
+
+// The statuses. Paused is runc's addition, which engines know.
+const (
+	Creating Status = "creating"
+	Created  Status = "created"
+	Running  Status = "running"
+	Paused   Status = "paused"
+	Stopped  Status = "stopped"
+)
+
+// State is what `ocirt state` prints, with the keys in this order.
+type State struct {
+	OCIVersion  string            `json:"ociVersion"`
+	ID          string            `json:"id"`
+	Pid         int               `json:"pid"`
+	Status      Status            `json:"status"`
+	Bundle      string            `json:"bundle"`
+	Rootfs      string            `json:"rootfs"`
+	Created     time.Time         `json:"created"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Owner       string            `json:"owner"`
+}
+
+// A Container is one container of a Runtime. It is used by one goroutine at a time. Close
+// releases what it holds open; the container itself does not notice.
+type Container struct {
+	rt   *Runtime
+	dir  *store.Dir
+	rec  *store.Record
+	self *created // set by Create in this process
+}
+
+// Container finds a container by its id.
+func (rt *Runtime) Container(id string) (*Container, error) {
+	if err := spec.CheckID(id); err != nil {
+		return nil, err
+	}
+	root, err := rt.open(false)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	dir, err := root.Open(id)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := dir.Load()
+	if err != nil && !errors.Is(err, store.ErrNoRecord) {
+		dir.Close()
+		return nil, err
+	}
+	if rec == nil {
+		// Its creator has made the directory and not yet written the record, or was
+		// killed in between.
+		rec = &store.Record{ID: id, Phase: store.PhaseCreating}
+	}
+	return &Container{rt: rt, dir: dir, rec: rec}, nil
+}
+
+// Close releases the container's directory and, if it is held, its lock.
+func (c *Container) Close() error { return c.dir.Close() }
+
+// ID is the container's id.
+func (c *Container) ID() string { return c.rec.ID }
+
+// Pid is the container's first process in the caller's pid namespace; 0 if there is none.
+func (c *Container) Pid() int { return c.rec.Pid }
+
+// Status finds out what the container is doing now. It is derived from its process, its
+// start socket and its cgroup, never stored, so it cannot be stale.
+func (c *Container) Status() (Status, error) {
+	boot, err := store.BootID()
+	if err != nil {
+		return "", err
+	}
+	if c.rec.Phase == store.PhaseCreating && c.rec.Pid == 0 {
+		if c.beingMade() {
+			return Creating, nil
+		}
+		return Stopped, nil
+	}
+	if c.rec.BootID != boot || c.rec.Pid == 0 {
+		return Stopped, nil
+	}
+	_, alive, err := c.process().Alive()
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case !alive:
+		return Stopped, nil
+	case c.waiting():
+		return Created, nil
+	}
+	if frozen, err := c.group().Frozen(); err == nil && frozen {
+		return Paused, nil
+	}
+	return Running, nil
+}
+
+// beingMade reports whether the creator of this container still holds its lock.
+func (c *Container) beingMade() bool {
+	if c.dir.Locked() {
+		return false
+	}
+	got, err := c.dir.TryLock()
+	if got {
+		c.dir.Unlock()
+	}
+	return err == nil && !got
+}
+
+func (c *Container) process() store.ProcessID {
+	return store.ProcessID{Pid: c.rec.Pid, Start: c.rec.StartTime, Boot: c.rec.BootID}
+}
+
+func (c *Container) group() *cgroup.Group {
+	return cgroup.Load(c.rec.Cgroup.Paths, c.rec.Cgroup.Made)
+}
+
+// State is the container's state as engines read it. A container that has stopped has pid
+// 0.
+func (c *Container) State() (*State, error) {
+	status, err := c.Status()
+	if err != nil {
+		return nil, err
+	}
+	s := &State{
+		OCIVersion: specs.Version, ID: c.rec.ID, Status: status, Bundle: c.rec.Bundle,
+		Rootfs: c.rec.Rootfs, Created: c.rec.Created, Annotations: c.annotations(),
+	}
+	if status != Stopped {
+		s.Pid = c.rec.Pid
+	}
+	return s, nil
+}
+
+func (c *Container) annotations() map[string]string {
+	b, err := c.bundle()
+	if err != nil {
+		return nil
+	}
+	return b.Spec.Annotations
+}
+
+// bundle is config.json as it was when the container was made.
+func (c *Container) bundle() (*spec.Bundle, error) {
+	b, err := spec.Parse(c.rec.Bundle, c.rec.Config)
+	if err != nil {
+		return nil, err
+	}
+	b.Default()
+	return b, nil
+}

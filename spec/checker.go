@@ -1,0 +1,183 @@
+package spec
+
+import (
+	"fmt"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// Options is what a check may know besides the file.
+type Options struct {
+	// Rootless: the caller is not root in its user namespace (its effective
+	// user id is not 0).
+	Rootless bool
+
+	// SystemdCgroup: cgroups are asked of systemd, so linux.cgroupsPath has
+	// the form slice:prefix:name and systemd annotations count.
+	SystemdCgroup bool
+
+	// StateRoot is the runtime's state directory, in which no root file
+	// system may lie. Empty: not checked.
+	StateRoot string
+
+	// NoPivot: pivot_root will not be used (--no-pivot).
+	NoPivot bool
+
+	// Strict: unknown properties are errors, not notes.
+	Strict bool
+
+	// Sources: CheckFiles also looks whether the sources of bind mounts
+	// exist. They need to only when the container is created.
+	Sources bool
+}
+
+// A checker is one validation under way.
+type checker struct {
+	*Bundle
+	opts     Options
+	process  *specs.Process
+	inConfig bool   // false: a process file by itself
+	file     string // its name
+	found    Problems
+}
+
+// A finding is a problem that does not have its place yet.
+type finding struct {
+	c *checker
+	p Problem
+}
+
+// errorAt begins a problem: c.errorAt("is bad").at("process", "args", 1).
+func (c *checker) errorAt(text string) finding {
+	return finding{c, Problem{Text: text, File: c.file}}
+}
+
+func (c *checker) errorf(format string, args ...any) finding {
+	return c.errorAt(fmt.Sprintf(format, args...))
+}
+
+func (c *checker) warn(text string) finding {
+	f := c.errorAt(text)
+	f.p.Warning = true
+	return f
+}
+
+// words adds what callers of OCI runtimes match.
+func (f finding) words(contract string) finding {
+	f.p.Contract = contract
+	return f
+}
+
+// at gives the place and ends the problem.
+func (f finding) at(parts ...any) {
+	f.p.Pointer, f.p.Path = place(f.c.parts(parts)...)
+	f.c.found = append(f.c.found, f.p)
+}
+
+// parts makes a place in config.json into one in the file at hand.
+func (c *checker) parts(parts []any) []any {
+	if !c.inConfig && len(parts) > 0 && parts[0] == "process" {
+		return parts[1:]
+	}
+	return parts
+}
+
+// under joins the parts of a place. It copies, so that a shared beginning is
+// safe.
+func under(base []any, parts ...any) []any {
+	return append(base[:len(base):len(base)], parts...)
+}
+
+func missing[T ~string](c *checker, value T, parts ...any) bool {
+	if value != "" {
+		return false
+	}
+	c.errorAt("required field missing").at(parts...)
+	return true
+}
+
+// knows reports whether word is one of words, and says so if it is not.
+func knows[T ~string](c *checker, word T, words []T, parts ...any) bool {
+	for _, w := range words {
+		if w == word {
+			return true
+		}
+	}
+	c.unknownWord(word, words).at(parts...)
+	return false
+}
+
+func has[T comparable](list []T, v T) bool {
+	for _, x := range list {
+		if x == v {
+			return true
+		}
+	}
+	return false
+}
+
+// unknownWord is the problem of a word from a fixed list that is not in it.
+func (c *checker) unknownWord(word any, words any) finding {
+	w := fmt.Sprint(word)
+	text := "unknown " + quote(w)
+	if near := nearest(w, strs(words)); near != "" {
+		text += " (did you mean " + near + "?)"
+	}
+	return c.errorAt(text)
+}
+
+func strs(words any) []string {
+	if s, ok := words.([]string); ok {
+		return s
+	}
+	var out []string
+	switch list := words.(type) {
+	case []specs.LinuxNamespaceType:
+		out = appendAll(out, list)
+	case []specs.LinuxSeccompAction:
+		out = appendAll(out, list)
+	case []specs.LinuxSeccompOperator:
+		out = appendAll(out, list)
+	case []specs.LinuxSchedulerPolicy:
+		out = appendAll(out, list)
+	case []specs.Arch:
+		out = appendAll(out, list)
+	}
+	return out
+}
+
+func appendAll[T ~string](out []string, list []T) []string {
+	for _, w := range list {
+		out = append(out, string(w))
+	}
+	return out
+}
+
+// namespace tells whether the container has a namespace of its own of that
+// kind, new or joined, and by which path it is joined.
+func (c *checker) namespace(kind specs.LinuxNamespaceType) (path string, own bool) {
+	if c.Spec == nil || c.Spec.Linux == nil {
+		return "", false
+	}
+	for _, ns := range c.Spec.Linux.Namespaces {
+		if ns.Type == kind {
+			return ns.Path, true
+		}
+	}
+	return "", false
+}
+
+func (c *checker) has(kind specs.LinuxNamespaceType) bool {
+	_, own := c.namespace(kind)
+	return own
+}
+
+// present reports whether the file has a value, even an empty one, at a place
+// where a decoded zero says nothing. Without a file it cannot know: false.
+func (c *checker) present(parts ...any) bool {
+	if c.Raw == nil {
+		return false
+	}
+	pointer, _ := place(c.parts(parts)...)
+	return offsets(c.Raw, []string{pointer})[0] >= 0
+}

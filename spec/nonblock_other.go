@@ -1,0 +1,5 @@
+//go:build !linux
+
+package spec
+
+const openNonblock = 0

@@ -1,0 +1,157 @@
+package spec
+
+import (
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// An UnsupportedProperty is a property, or a subtree of properties, that this
+// runtime knows and checks but does not carry out yet.
+type UnsupportedProperty struct {
+	Pointer string // JSON pointer, "*" for indexes and free names; with all below it
+	Reason  string // why, for the reader of the list
+
+	// Refuse: a container that asks for it must not start without it, because
+	// it would be less confined than it asked to be, or lack what it needs.
+	// Otherwise it starts, with a warning.
+	Refuse bool
+
+	asked func(*specs.Spec) bool // nil: not a matter of create
+}
+
+// Covers reports whether a leaf, as Leaves lists them, is the property or part
+// of it.
+func (u UnsupportedProperty) Covers(leaf string) bool {
+	return leaf == u.Pointer || strings.HasPrefix(leaf, u.Pointer+"/")
+}
+
+// Unsupported lists what is not carried out yet, in the order of the
+// specification. When something here is done, its line goes away and the
+// completeness test asks for a golden config that shows it.
+func Unsupported() []UnsupportedProperty {
+	list := unsupportedSecurity()
+	return append(list, unsupportedResources()...)
+}
+
+func unsupportedSecurity() []UnsupportedProperty {
+	return []UnsupportedProperty{
+		{"/process/apparmorProfile", "comes with the LSM package", true,
+			func(s *specs.Spec) bool { return s.Process != nil && s.Process.ApparmorProfile != "" }},
+		{"/process/selinuxLabel", "comes with the LSM package", true,
+			func(s *specs.Spec) bool { return s.Process != nil && s.Process.SelinuxLabel != "" }},
+		{"/process/execCPUAffinity", "comes with exec", false, nil},
+		{"/linux/seccomp", "comes with the filter compiler", true,
+			func(s *specs.Spec) bool { return s.Linux.Seccomp != nil }},
+		{"/linux/mountLabel", "comes with the LSM package", true,
+			func(s *specs.Spec) bool { return s.Linux.MountLabel != "" }},
+		{"/linux/netDevices", "comes with the netdev package", true,
+			func(s *specs.Spec) bool { return len(s.Linux.NetDevices) > 0 }},
+		{"/linux/intelRdt", "comes with the rdt package", false,
+			func(s *specs.Spec) bool { return s.Linux.IntelRdt != nil }},
+		{"/linux/memoryPolicy", "comes with resources", false,
+			func(s *specs.Spec) bool { return s.Linux.MemoryPolicy != nil }},
+	}
+}
+
+func unsupportedResources() []UnsupportedProperty {
+	const reason = "limits come with resources"
+	of := func(f func(*specs.LinuxResources) bool) func(*specs.Spec) bool {
+		return func(s *specs.Spec) bool { return s.Linux.Resources != nil && f(s.Linux.Resources) }
+	}
+	type r = specs.LinuxResources
+	return []UnsupportedProperty{
+		{"/linux/resources/devices", reason, false, of(func(r *r) bool { return len(r.Devices) > 0 })},
+		{"/linux/resources/memory", reason, false, of(func(r *r) bool { return r.Memory != nil })},
+		{"/linux/resources/cpu", reason, false, of(func(r *r) bool { return r.CPU != nil })},
+		{"/linux/resources/pids", reason, false, of(func(r *r) bool { return r.Pids != nil && r.Pids.Limit != nil })},
+		{"/linux/resources/blockIO", reason, false, of(func(r *r) bool { return r.BlockIO != nil })},
+		{"/linux/resources/hugepageLimits", reason, false, of(func(r *r) bool { return len(r.HugepageLimits) > 0 })},
+		{"/linux/resources/network", reason, false, of(func(r *r) bool { return r.Network != nil })},
+		{"/linux/resources/rdma", reason, false, of(func(r *r) bool { return len(r.Rdma) > 0 })},
+		{"/linux/resources/unified", reason, false, of(func(r *r) bool { return len(r.Unified) > 0 })},
+	}
+}
+
+// Unsupported reports what this bundle asks for that is not carried out yet:
+// protection as errors, limits as warnings.
+func (b *Bundle) Unsupported() Problems {
+	s := b.Spec
+	if s.Linux == nil {
+		copied := *s
+		copied.Linux = new(specs.Linux)
+		s = &copied
+	}
+	var out Problems
+	for _, u := range Unsupported() {
+		if u.asked != nil && u.asked(s) {
+			out = append(out, u.problem())
+		}
+	}
+	return out
+}
+
+// UnsupportedProcess does the same for a process that is given to exec.
+func UnsupportedProcess(p *specs.Process) Problems {
+	s := &specs.Spec{Process: p, Linux: new(specs.Linux)}
+	var out Problems
+	for _, u := range Unsupported() {
+		affinity := u.Pointer == "/process/execCPUAffinity" && p.ExecCPUAffinity != nil
+		if affinity || u.asked != nil && u.asked(s) {
+			out = append(out, u.problem())
+		}
+	}
+	return out
+}
+
+func (u UnsupportedProperty) problem() Problem {
+	text := "not supported yet"
+	if !u.Refuse {
+		text += ", ignored"
+	}
+	return Problem{
+		Pointer: u.Pointer,
+		Path:    strings.ReplaceAll(u.Pointer[1:], "/", "."),
+		Text:    text,
+		Warning: !u.Refuse,
+	}
+}
+
+// Leaves lists every property of config.json that concerns Linux, as JSON
+// pointers with "*" for the index or free name of an object. Lists and maps of
+// plain values are one property.
+func Leaves() []string {
+	return append([]string(nil), linuxLeaves[:]...)
+}
+
+// LeavesIn lists those of Leaves that a config.json sets.
+func LeavesIn(raw []byte) []string {
+	found := map[string]bool{}
+	d := &decoder{src: string(raw)}
+	d.walk("", func(pointer string, _ int) {
+		for _, leaf := range linuxLeaves {
+			if matches(leaf, pointer) {
+				found[leaf] = true
+			}
+		}
+	})
+	return sortedKeys(found)
+}
+
+// matches compares a pointer to a pattern in which "*" is any one part.
+func matches(pattern, pointer string) bool {
+	for pattern != "" && pointer != "" {
+		want, pRest, _ := strings.Cut(pattern[1:], "/")
+		have, rest, _ := strings.Cut(pointer[1:], "/")
+		if want != "*" && want != have {
+			return false
+		}
+		if pattern, pointer = pRest, rest; pattern != "" {
+			pattern = "/" + pattern
+		}
+		if pointer != "" {
+			pointer = "/" + pointer
+		}
+	}
+	return pattern == "" && pointer == ""
+}
