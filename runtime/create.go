@@ -66,10 +66,15 @@ func (rt *Runtime) Create(ctx context.Context, id string, b *spec.Bundle, o Crea
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer func() {
+		if err != nil {
+			root.Close()
+		}
+	}()
 	if m.dir, err = root.Create(id, m.record()); err != nil {
 		return nil, err
 	}
+	m.root = root
 	defer func() {
 		if err != nil {
 			err = m.rollBack(ctx, err)
@@ -85,6 +90,7 @@ type making struct {
 	input   *step.Input
 	plan    *plan.Plan
 	host    *step.Host
+	root    *store.Root
 	dir     *store.Dir
 	rec     *store.Record
 	pidFile *pidFile
@@ -201,7 +207,7 @@ func (m *making) make() (_ *Container, err error) {
 			init.Abort()
 		}
 	}()
-	c := &Container{rt: m.rt, dir: m.dir, rec: m.rec, self: &created{init: init, plan: m.plan, console: init.Master}}
+	c := &Container{rt: m.rt, root: m.root, dir: m.dir, rec: m.rec, self: &created{init: init, plan: m.plan, console: init.Master}}
 	if err := m.handOver(init, c); err != nil {
 		return nil, err
 	}

@@ -41,6 +41,7 @@ type State struct {
 // releases what it holds open; the container itself does not notice.
 type Container struct {
 	rt   *Runtime
+	root *store.Root // dir is removed through it
 	dir  *store.Dir
 	rec  *store.Record
 	self *created // set by Create in this process
@@ -58,14 +59,15 @@ func (rt *Runtime) Container(id string) (*Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
 	dir, err := root.Open(id)
 	if err != nil {
+		root.Close()
 		return nil, err
 	}
 	rec, err := dir.Load()
 	if err != nil && !errors.Is(err, store.ErrNoRecord) {
 		dir.Close()
+		root.Close()
 		return nil, err
 	}
 	if rec == nil {
@@ -73,11 +75,11 @@ func (rt *Runtime) Container(id string) (*Container, error) {
 		// killed in between.
 		rec = &store.Record{ID: id, Phase: store.PhaseCreating}
 	}
-	return &Container{rt: rt, dir: dir, rec: rec}, nil
+	return &Container{rt: rt, root: root, dir: dir, rec: rec}, nil
 }
 
 // Close releases the container's directory and, if it is held, its lock.
-func (c *Container) Close() error { return c.dir.Close() }
+func (c *Container) Close() error { return errors.Join(c.dir.Close(), c.root.Close()) }
 
 // ID is the container's id.
 func (c *Container) ID() string { return c.rec.ID }

@@ -68,6 +68,9 @@ func parseOwn(text string) []Hierarchy {
 		if !ok {
 			continue
 		}
+		if strings.HasSuffix(own, " (deleted)") {
+			own = "/" // our own group was removed under us: nothing can be made below it
+		}
 		hs = append(hs, Hierarchy{Name: name, Own: own})
 	}
 	return hs

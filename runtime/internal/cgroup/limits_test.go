@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/ocirt/ocirt/runtime/internal/need"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -168,6 +169,29 @@ func TestSetOnV1(t *testing.T) {
 	list, err := readIn(dir, "devices.list")
 	if err != nil || !strings.Contains(list, "c 1:3 rwm") || strings.Contains(list, "a *:* rwm") {
 		t.Errorf("devices.list: %v\n%s", err, list)
+	}
+}
+
+func TestSetOnV2(t *testing.T) {
+	need.Cgroup2(t)
+	g := create(t, pathsIn(t, "limits", hierarchies(t)...))
+	r := full()
+	r.BlockIO, r.HugepageLimits = nil, nil
+	r.Unified = map[string]string{"memory.high": "1048576"}
+	if err := g.Set(r); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{
+		"memory.max": "2097152", "memory.low": "1048576", "memory.high": "1048576", "cpu.weight": "100",
+		"cpu.max": "50000 200000", "cpuset.cpus": "0", "pids.max": "7",
+	} {
+		if got, err := readIn(g.Paths[""], file); strings.TrimSpace(got) != want || err != nil {
+			t.Errorf("%s is %q (%v), want %s", file, got, err, want)
+		}
+	}
+	err := g.Update(&specs.LinuxResources{Unified: map[string]string{"nosuch.max": "1"}})
+	if err == nil || !strings.Contains(err.Error(), `controller "nosuch" is not available`) {
+		t.Errorf("a controller that is missing: %v", err)
 	}
 }
 

@@ -74,6 +74,12 @@ func TestFindMounted(t *testing.T) {
 	}
 }
 
+func TestOwnGroupDeleted(t *testing.T) {
+	if hs := parseOwn("0::/x/y (deleted)\n"); hs[0].Own != "/" {
+		t.Errorf("got %+v", hs)
+	}
+}
+
 // Both ways to find the hierarchies of this machine agree.
 func TestHierarchies(t *testing.T) {
 	hs := hierarchies(t)

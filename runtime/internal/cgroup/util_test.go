@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -44,7 +45,27 @@ func v2Tree(tb testing.TB) Hierarchy {
 		}
 	}
 	need.Feature(tb, "cgroup2tree", h.Mount != "", "no v2 tree is mounted")
+	if h.Mount == unified {
+		tb.Cleanup(disableAgain(tb, h.Mount))
+	}
 	return h
+}
+
+// disableAgain returns what undoes the passing on of controllers that a test causes on a
+// hybrid host, where they would be missed in v1.
+func disableAgain(tb testing.TB, top string) func() {
+	before, err := readIn(top, "cgroup.subtree_control")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return func() {
+		after, _ := readIn(top, "cgroup.subtree_control")
+		for c := range strings.FieldsSeq(after) {
+			if !slices.Contains(strings.Fields(before), c) {
+				_ = writeIn(top, "cgroup.subtree_control", "-"+c)
+			}
+		}
+	}
 }
 
 const cgroup2Magic = 0x63677270

@@ -4,8 +4,6 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -32,59 +30,22 @@ const (
 // ErrTooLarge is returned for a program whose data does not fit into an image.
 var ErrTooLarge = errors.New("program is too large")
 
-// Image seals the program: an ELF file of two segments (walker, read and execute; data,
-// read and write) in a sealed memory file. Start it through its descriptor.
-func (p *Program) Image() (*os.File, error) {
-	b, err := p.encode()
-	if err != nil {
-		return nil, err
-	}
-	fd, err := memfd()
-	if err != nil {
-		return nil, err
-	}
-	f := os.NewFile(uintptr(fd), "init")
-	if _, err := unix.Write(fd, b); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("cannot write init's image: %w", err)
-	}
-	const seals = unix.F_SEAL_WRITE | unix.F_SEAL_GROW | unix.F_SEAL_SHRINK | unix.F_SEAL_SEAL
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("cannot seal init's image: %w", err)
-	}
-	return f, nil
-}
-
-func memfd() (int, error) {
-	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
-	fd, err := unix.MemfdCreate("ocirt-init", flags|unix.MFD_EXEC)
-	if err == unix.EINVAL { // Linux before 6.3 knows no MFD_EXEC
-		fd, err = unix.MemfdCreate("ocirt-init", flags)
-	}
-	if err == unix.EACCES {
-		return -1, fmt.Errorf("cannot make an executable memory file: %w (sysctl vm.memfd_noexec is 2)", err)
-	}
-	if err != nil {
-		return -1, fmt.Errorf("cannot make a memory file: %w", err)
-	}
-	return fd, nil
-}
-
-// encode lays the image out.
+// encode lays the image out. It leaves the program as it is, so that it can be described
+// and imaged again.
 func (p *Program) encode() ([]byte, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
-	p.header()
 	if len(p.calls) >= 1<<16 {
 		return nil, ErrTooLarge // a call's index has 16 bits
 	}
-	calls := p.calls
-	if p.gone != nil {
-		p.gone.index = len(calls)
-		calls = append(calls[:len(calls):len(calls)], p.gone)
+	p.header()
+	p.endings()
+	if err := p.check(); err != nil {
+		return nil, err
 	}
+	calls := append(p.calls[:len(p.calls):len(p.calls)], p.gone)
+	p.gone.index = len(p.calls)
 	table := (len(p.heap) + 15) &^ 15
 	size := dataAt + int(heapBase-dataBase) + table + len(calls)*callSize
 	if size > maxImage {
@@ -105,6 +66,39 @@ func (p *Program) encode() ([]byte, error) {
 		c.encode(heap[table+i*callSize:], heapBase+Addr(table))
 	}
 	return b, nil
+}
+
+// endings makes the call that ends the process where the peer has gone. It stands behind
+// the last call, so a program that has no end of its own, or whose execve is allowed to
+// fail, ends there too instead of walking into empty memory.
+func (p *Program) endings() {
+	if p.gone == nil {
+		p.gone = &Call{p: p, trap: unix.SYS_EXIT_GROUP, args: [6]uintptr{1}, step: -1, label: "exit: the peer has gone"}
+	}
+}
+
+// check finds what would make a walker read, write or go where nothing is.
+func (p *Program) check() error {
+	for _, c := range p.calls {
+		for i, a := range c.args {
+			if c.flags&(1<<i) != 0 && !p.hasSlot(a) {
+				p.fault("argument %d of call %d is slot %#x, which is not in the data", i, c.index, a)
+			}
+		}
+		if c.keep != 0 && !p.hasSlot(uintptr(c.keep)) {
+			p.fault("call %d keeps its result at %#x, which is not a slot in the data", c.index, uintptr(c.keep))
+		}
+		if c.onZero != nil && c.onZero.p != p {
+			p.fault("call %d goes on in another program", c.index)
+		}
+	}
+	return p.err
+}
+
+// hasSlot says whether an aligned 32-bit number of the data has this address.
+func (p *Program) hasSlot(a uintptr) bool {
+	from, to := uintptr(heapBase), uintptr(heapBase)+uintptr(len(p.heap))
+	return a >= from && a <= to-SlotSize && a%SlotSize == 0
 }
 
 // encode writes the call as the walkers read it: number, six arguments, control word

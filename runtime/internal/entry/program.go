@@ -22,6 +22,7 @@ type Program struct {
 	first int
 	step  int
 	gone  *Call
+	dir   string
 	err   error
 }
 

@@ -18,14 +18,19 @@ func (p *Program) Start(stdio []*os.File, attr *syscall.SysProcAttr) (pid int, e
 		return 0, err
 	}
 	defer image.Close()
-	files := make([]uintptr, 0, len(stdio)+len(p.files))
-	for _, f := range append(stdio[:len(stdio):len(stdio)], p.files...) {
-		files = append(files, f.Fd())
-	}
+	path := "/proc/self/fd/" + strconv.Itoa(int(image.Fd()))
+	return p.forkExec(path, []string{"init"}, stdio, attr)
+}
+
+// forkExec starts an executable with the descriptors that the program expects.
+func (p *Program) forkExec(path string, argv []string, stdio []*os.File, attr *syscall.SysProcAttr) (pid int, err error) {
 	if len(stdio) != p.Base() {
 		p.fault("%d descriptors before the program's own, want %d", len(stdio), p.Base())
 		return 0, p.err
 	}
-	path := "/proc/self/fd/" + strconv.Itoa(int(image.Fd()))
-	return syscall.ForkExec(path, []string{"init"}, &syscall.ProcAttr{Env: []string{}, Files: files, Sys: attr})
+	files := make([]uintptr, 0, len(stdio)+len(p.files))
+	for _, f := range append(stdio[:len(stdio):len(stdio)], p.files...) {
+		files = append(files, f.Fd())
+	}
+	return syscall.ForkExec(path, argv, &syscall.ProcAttr{Env: []string{}, Files: files, Sys: attr})
 }

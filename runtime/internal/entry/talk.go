@@ -141,9 +141,7 @@ func (p *Program) WaitFiles(label string, size, n int) (payload Addr, files []Sl
 
 // orGone ends the process when the call's result is zero.
 func (c *Call) orGone() *Call {
-	if c.p.gone == nil {
-		c.p.gone = &Call{p: c.p, trap: unix.SYS_EXIT_GROUP, args: [6]uintptr{1}, step: -1, label: "exit: the peer has gone"}
-	}
+	c.p.endings()
 	c.onZero = c.p.gone
 	return c
 }

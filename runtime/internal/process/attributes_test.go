@@ -1,6 +1,7 @@
 package process
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/signal"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/ocirt/ocirt/runtime/internal/entry"
 	"github.com/ocirt/ocirt/runtime/internal/need"
+	"github.com/ocirt/ocirt/runtime/internal/step"
 )
 
 func TestDefaults(t *testing.T) {
@@ -273,15 +275,46 @@ func TestKeyring(t *testing.T) {
 	in.Options.NoNewKeyring = false
 	in.ID = "ocirt-keyring-test"
 	in.Process.Args = []string{"cat", "/proc/keys"}
-	in.Process.User.UID = 0
 	out := run(t, in, start{}).ok(t).Out
-	if !strings.Contains(out, "3f1b0000") || !strings.Contains(out, "_ses.ocirt-keyring-test") {
+	found := false
+	for line := range strings.Lines(out) {
+		found = found || strings.Contains(line, " 3f1b0000 ") && strings.Contains(line, " _ses.ocirt-keyring-test:")
+	}
+	if !found {
 		t.Errorf("no session keyring of ours in %q", out)
 	}
-	in.Options.NoNewKeyring = true
-	if out := run(t, in, start{}).ok(t).Out; strings.Contains(out, "_ses.ocirt-keyring-test: ") && strings.Contains(out, "3f1b0000") {
-		t.Logf("another process may still hold it: %q", out)
+}
+
+// With --no-new-keyring, and only then, the caller's session keyring stays.
+func TestKeyringOfCaller(t *testing.T) {
+	need.Root(t)
+	own, err := unix.KeyctlGetKeyringID(unix.KEY_SPEC_SESSION_KEYRING, false)
+	if err != nil {
+		t.Fatal(err)
 	}
+	for _, keep := range []bool{true, false} {
+		in := input()
+		in.ID = "ocirt-keyring-test"
+		in.Options.NoNewKeyring = keep
+		show := func(_ *step.Input, emit step.Emit) error { emit("test", printKeyring{}); return nil }
+		out := run(t, in, start{funcs: []compileFunc{SessionKeyring, show}}).ok(t).Out
+		if got := int(int32(binary.NativeEndian.Uint32([]byte(out)))); (got == own) != keep {
+			t.Errorf("NoNewKeyring %v: keyring is %x, the caller's %x", keep, got, own)
+		}
+	}
+}
+
+// printKeyring prints the number of the session keyring, as four bytes, and exits.
+type printKeyring struct{}
+
+func (printKeyring) String() string { return "print keyring" }
+
+func (printKeyring) Lower(i *step.Init) error {
+	id := i.Slot(0)
+	i.Call(unix.SYS_KEYCTL, unix.KEYCTL_GET_KEYRING_ID, unix.KEY_SPEC_SESSION_KEYRING, 0).KeepIn(id)
+	i.Call(unix.SYS_WRITE, 1, entry.Addr(id), entry.SlotSize)
+	i.Exit(0)
+	return nil
 }
 
 func TestAffinity(t *testing.T) {

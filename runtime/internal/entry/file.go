@@ -1,0 +1,107 @@
+package entry
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Image seals the program: an ELF file of two segments (walker, read and execute; data,
+// read and write) in a sealed memory file. Start it through its descriptor.
+//
+// Where the sysctl vm.memfd_noexec is 2 no memory file may be executed. Image then uses
+// an unlinked file in the directory of SetFallbackDir, open for reading only; without
+// one, its error names the sysctl and wraps EACCES.
+func (p *Program) Image() (*os.File, error) {
+	b, err := p.encode()
+	if err != nil {
+		return nil, err
+	}
+	f, err := memoryFile(b)
+	if errors.Is(err, unix.EACCES) && p.dir != "" {
+		return unlinkedFile(p.dir, b)
+	}
+	return f, err
+}
+
+// SetFallbackDir names a directory, on a file system that is not mounted noexec, for an
+// image that may not be a memory file. See Image.
+func (p *Program) SetFallbackDir(dir string) { p.dir = dir }
+
+// memoryFile makes a memory file that nobody can change any more (memfd_create(2)).
+func memoryFile(b []byte) (*os.File, error) {
+	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	fd, err := unix.MemfdCreate("ocirt-init", flags|unix.MFD_EXEC)
+	if err == unix.EINVAL { // Linux before 6.3 knows no MFD_EXEC
+		fd, err = unix.MemfdCreate("ocirt-init", flags)
+	}
+	if err == unix.EACCES {
+		return nil, fmt.Errorf("cannot make an executable memory file: %w (sysctl vm.memfd_noexec is 2)", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a memory file: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "init")
+	if _, err := f.Write(b); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("cannot write init's image: %w", err)
+	}
+	const seals = unix.F_SEAL_WRITE | unix.F_SEAL_GROW | unix.F_SEAL_SHRINK | unix.F_SEAL_SEAL
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("cannot seal init's image: %w", err)
+	}
+	return f, nil
+}
+
+// unlinkedFile makes a file that has no name any more and that nobody has open for
+// writing: one that is could not be executed (ETXTBSY). It is not O_TMPFILE, which cannot
+// be opened again without procfs and which some file systems lack.
+//
+// The fork lock keeps another goroutine's child from inheriting the writable descriptor
+// and holding it until its own execve.
+func unlinkedFile(dir string, b []byte) (*os.File, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	f, err := createIn(dir)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a file for init's image (sysctl vm.memfd_noexec is 2): %w", err)
+	}
+	path := f.Name()
+	defer os.Remove(path)
+	_, err = f.Write(b)
+	if err2 := f.Close(); err == nil {
+		err = err2
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot write init's image: %w", err)
+	}
+	f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open init's image: %w", err)
+	}
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &fs); err == nil && fs.Flags&unix.ST_NOEXEC != 0 {
+		f.Close()
+		return nil, fmt.Errorf("cannot execute init's image in %s, which is mounted noexec (sysctl vm.memfd_noexec is 2): %w", dir, unix.EACCES)
+	}
+	return f, nil
+}
+
+// createIn makes a new executable file in dir.
+func createIn(dir string) (f *os.File, err error) {
+	for range 100 {
+		name := "." + "ocirt-init-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+		f, err = os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o700)
+		if !errors.Is(err, os.ErrExist) {
+			break
+		}
+	}
+	return f, err
+}
