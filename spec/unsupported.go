@@ -30,11 +30,6 @@ func (u UnsupportedProperty) Covers(leaf string) bool {
 // specification. When something here is done, its line goes away and the
 // completeness test asks for a golden config that shows it.
 func Unsupported() []UnsupportedProperty {
-	list := unsupportedSecurity()
-	return append(list, unsupportedResources()...)
-}
-
-func unsupportedSecurity() []UnsupportedProperty {
 	return []UnsupportedProperty{
 		{"/process/apparmorProfile", "comes with the LSM package", true,
 			func(s *specs.Spec) bool { return s.Process != nil && s.Process.ApparmorProfile != "" }},
@@ -49,27 +44,6 @@ func unsupportedSecurity() []UnsupportedProperty {
 			func(s *specs.Spec) bool { return len(s.Linux.NetDevices) > 0 }},
 		{"/linux/intelRdt", "comes with the rdt package", false,
 			func(s *specs.Spec) bool { return s.Linux.IntelRdt != nil }},
-		{"/linux/memoryPolicy", "comes with resources", false,
-			func(s *specs.Spec) bool { return s.Linux.MemoryPolicy != nil }},
-	}
-}
-
-func unsupportedResources() []UnsupportedProperty {
-	const reason = "limits come with resources"
-	of := func(f func(*specs.LinuxResources) bool) func(*specs.Spec) bool {
-		return func(s *specs.Spec) bool { return s.Linux.Resources != nil && f(s.Linux.Resources) }
-	}
-	type r = specs.LinuxResources
-	return []UnsupportedProperty{
-		{"/linux/resources/devices", reason, false, of(func(r *r) bool { return len(r.Devices) > 0 })},
-		{"/linux/resources/memory", reason, false, of(func(r *r) bool { return r.Memory != nil })},
-		{"/linux/resources/cpu", reason, false, of(func(r *r) bool { return r.CPU != nil })},
-		{"/linux/resources/pids", reason, false, of(func(r *r) bool { return r.Pids != nil && r.Pids.Limit != nil })},
-		{"/linux/resources/blockIO", reason, false, of(func(r *r) bool { return r.BlockIO != nil })},
-		{"/linux/resources/hugepageLimits", reason, false, of(func(r *r) bool { return len(r.HugepageLimits) > 0 })},
-		{"/linux/resources/network", reason, false, of(func(r *r) bool { return r.Network != nil })},
-		{"/linux/resources/rdma", reason, false, of(func(r *r) bool { return len(r.Rdma) > 0 })},
-		{"/linux/resources/unified", reason, false, of(func(r *r) bool { return len(r.Unified) > 0 })},
 	}
 }
 

@@ -284,3 +284,35 @@ func TestCreateUndoes(t *testing.T) {
 		}
 	}
 }
+
+func TestNoDescriptorLeaks(t *testing.T) {
+	hs := append([]Hierarchy{v2Tree(t)}, hierarchies(t)...)
+	paths := pathsIn(t, "leaks", hs...)
+	count := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	round := func() {
+		g := create(t, paths)
+		start(t, g, "sleep 100 & wait")
+		_, err := Create(paths, Options{})
+		if err == nil {
+			t.Error("a group with processes is accepted")
+		}
+		if err := errors.Join(g.Freeze(ctx), g.Thaw(), g.Signal(unix.SIGCONT), g.Kill(ctx), g.Remove(ctx)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	round() // what the standard library opens once for all
+	before := count()
+	for range 10 {
+		round()
+	}
+	// Each process that was started keeps a pipe and a pidfd until the test ends.
+	if after := count(); after > before+2*10 {
+		t.Errorf("%d descriptors before, %d after", before, after)
+	}
+}

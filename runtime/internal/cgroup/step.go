@@ -20,8 +20,12 @@ func Compile(in *step.Input, emit step.Emit) error {
 		return nil
 	}
 	s, from := MakeGroups{Path: in.ID}, "ocirt"
-	if l := in.Bundle.Spec.Linux; l != nil && l.CgroupsPath != "" {
+	l := in.Bundle.Spec.Linux
+	switch {
+	case l != nil && l.CgroupsPath != "":
 		s, from = MakeGroups{Path: l.CgroupsPath, Asked: true}, "/linux/cgroupsPath"
+	case l != nil && l.Resources != nil && !onlyDevices(limited(l.Resources)):
+		s.Asked = true
 	}
 	emit(from, s)
 	return nil

@@ -74,31 +74,44 @@ func unlinkedFile(dir string, b []byte) (*os.File, error) {
 		return nil, fmt.Errorf("cannot make a file for init's image (sysctl vm.memfd_noexec is 2): %w", err)
 	}
 	path := f.Name()
-	defer os.Remove(path)
 	_, err = f.Write(b)
 	if err2 := f.Close(); err == nil {
 		err = err2
 	}
 	if err != nil {
+		os.Remove(path)
 		return nil, fmt.Errorf("cannot write init's image: %w", err)
 	}
 	f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err2 := os.Remove(path); err == nil && err2 != nil {
+		f.Close()
+		err = err2
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot open init's image: %w", err)
 	}
-	var fs unix.Statfs_t
-	if err := unix.Fstatfs(int(f.Fd()), &fs); err == nil && fs.Flags&unix.ST_NOEXEC != 0 {
+	if err := letExecute(f); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("cannot execute init's image in %s, which is mounted noexec (sysctl vm.memfd_noexec is 2): %w", dir, unix.EACCES)
+		return nil, fmt.Errorf("cannot execute init's image in %s (sysctl vm.memfd_noexec is 2): %w", dir, err)
 	}
 	return f, nil
 }
 
-// createIn makes a new executable file in dir.
+// letExecute gives a file that has no name any more the permissions of a memory file: the
+// child may be somebody else by the time it executes it.
+func letExecute(f *os.File) error {
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &fs); err == nil && fs.Flags&unix.ST_NOEXEC != 0 {
+		return fmt.Errorf("mounted noexec: %w", unix.EACCES)
+	}
+	return f.Chmod(0o755)
+}
+
+// createIn makes a new file in dir, for the caller alone: its data may be secret.
 func createIn(dir string) (f *os.File, err error) {
 	for range 100 {
-		name := "." + "ocirt-init-" + strconv.FormatInt(time.Now().UnixNano(), 36)
-		f, err = os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o700)
+		name := ".ocirt-init-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+		f, err = os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
 		if !errors.Is(err, os.ErrExist) {
 			break
 		}

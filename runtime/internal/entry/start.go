@@ -1,9 +1,12 @@
 package entry
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Start starts the program as a child of the caller and returns its pid. Stdio and extra
@@ -18,8 +21,30 @@ func (p *Program) Start(stdio []*os.File, attr *syscall.SysProcAttr) (pid int, e
 		return 0, err
 	}
 	defer image.Close()
-	path := "/proc/self/fd/" + strconv.Itoa(int(image.Fd()))
-	return p.forkExec(path, []string{"init"}, stdio, attr)
+	high, err := aside(image, stdio, p.files)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(high)
+	return p.forkExec("/proc/self/fd/"+strconv.Itoa(high), []string{"init"}, stdio, attr)
+}
+
+// aside duplicates the image to a descriptor that syscall.ForkExec will not overwrite in
+// the child: it arranges the child's descriptors by way of numbers above the highest one it
+// is given, and knows nothing of the one that is named by the path (golang.org/issue/61751).
+func aside(image *os.File, lists ...[]*os.File) (int, error) {
+	high, n := uintptr(0), 0
+	for _, files := range lists {
+		n += len(files)
+		for _, f := range files {
+			high = max(high, f.Fd())
+		}
+	}
+	fd, err := unix.FcntlInt(image.Fd(), unix.F_DUPFD_CLOEXEC, int(high)+n+2)
+	if err != nil {
+		return -1, fmt.Errorf("cannot put init's image aside: %w", err)
+	}
+	return fd, nil
 }
 
 // forkExec starts an executable with the descriptors that the program expects.

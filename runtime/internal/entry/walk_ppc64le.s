@@ -12,6 +12,7 @@
 	MOVW (reg), reg
 
 TEXT ·walk(SB), NOSPLIT|NOFRAME, $0
+	XOR R0, R0 // which the assembler takes for zero when it loads a constant
 	MOVD $0x10011000, R14
 	MOVD (R14), R14
 loop:
@@ -52,6 +53,7 @@ errno:
 	SRD $8, R16, R16
 	CMP R16, $0
 	BNE errno
+	XOR R0, R0
 	MOVD $0x10011018, R4
 	SRD $48, R15, R15
 	MOVW R15, 0(R4)

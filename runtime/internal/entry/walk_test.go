@@ -1,53 +1,11 @@
 package entry
 
 import (
-	"os"
 	"strings"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
-
-// run starts p with a report socket and its stdout in a file, and returns what it printed,
-// the records it sent and its status.
-func run(t *testing.T, p *Program) (out string, records []Record, status syscall.WaitStatus) {
-	t.Helper()
-	stdout, err := os.CreateTemp(t.TempDir(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stdout.Close()
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs := os.NewFile(uintptr(pair[1]), "theirs")
-	defer unix.Close(pair[0])
-	p.ReportTo(p.Inherit(theirs))
-	pid, err := p.Start([]*os.File{os.Stdin, stdout, os.Stderr}, nil)
-	theirs.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := syscall.Wait4(pid, &status, 0, nil); err != nil {
-		t.Fatal(err)
-	}
-	for {
-		b := make([]byte, 64)
-		n, err := unix.Read(pair[0], b)
-		if n <= 0 || err != nil {
-			break
-		}
-		r, ok := ParseRecord(b[:n])
-		if !ok {
-			t.Fatalf("record %q", b[:n])
-		}
-		records = append(records, r)
-	}
-	b, _ := os.ReadFile(stdout.Name())
-	return string(b), records, status
-}
 
 func (p *Program) print(s string) *Call {
 	return p.Call(unix.SYS_WRITE, 1, p.String(s), len(s))
@@ -105,7 +63,7 @@ func TestSlots(t *testing.T) {
 
 func TestFork(t *testing.T) {
 	var p Program
-	p.Call(unix.SYS_CLONE, int(unix.SIGCHLD), 0, 0, 0, 0).Fork(func(p *Program) {
+	p.Call(unix.SYS_CLONE, cloneArgs(int(unix.SIGCHLD))...).Fork(func(p *Program) {
 		p.Call(unix.SYS_WAIT4, -1, 0, 0, 0)
 		p.print("parent")
 		p.Exit(3)

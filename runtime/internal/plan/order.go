@@ -59,6 +59,7 @@ func sandbox() []Part {
 		process.WorkingDirectory, // made here if missing; entered by handle below
 		process.Home,
 		process.FindExecutable, // a good error at create; explained on failure
+		cgroup.Limits,          // host; last, or a small limit starves the building
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -11,6 +13,51 @@ import (
 	"github.com/ocirt/ocirt/runtime/internal/safepath"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 )
+
+// MakeDirectory makes the working directory if it is missing.
+type MakeDirectory struct{ UnsafePath string }
+
+// EarlyDirectory compiles process.cwd where nothing can be made any more when it is
+// opened. It stands after the change of root and before rootfs.ReadOnly. It keeps no
+// handle: one from before the masks and read-only paths would lead below them.
+func EarlyDirectory(in *step.Input, emit step.Emit) error {
+	if in.Process != nil && path.IsAbs(in.Process.Cwd) && willBeReadOnly(in, path.Clean(in.Process.Cwd)) {
+		emit("/process/cwd", MakeDirectory{in.Process.Cwd})
+	}
+	return nil
+}
+
+// willBeReadOnly reports whether a path lies, by its name, on the root or on a mount that
+// is made read-only late.
+func willBeReadOnly(in *step.Input, clean string) bool {
+	if clean == "/" {
+		return false
+	}
+	if r := in.Bundle.Spec.Root; r != nil && r.Readonly {
+		return true
+	}
+	for _, m := range in.Bundle.Spec.Mounts {
+		at := path.Clean("/" + m.Destination)
+		if slices.Contains(m.Options, "ro") && strings.HasPrefix(clean, strings.TrimSuffix(at, "/")+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func (s MakeDirectory) String() string {
+	return "make directory " + word(s.UnsafePath) + " if it is missing"
+}
+
+// Do makes the directory. What cannot be made may be there after all, or be a place that
+// only the user may enter: it is opening that tells.
+func (s MakeDirectory) Do(b *step.Sandbox) error {
+	f, err := safepath.MkdirAll(b.Root, path.Clean(s.UnsafePath), 0o755)
+	if err == nil {
+		f.Close()
+	}
+	return nil
+}
 
 // PrepareDirectory makes the working directory if it is missing, and opens it.
 type PrepareDirectory struct {

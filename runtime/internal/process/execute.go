@@ -1,6 +1,7 @@
 package process
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -27,14 +28,21 @@ func (s CloseRest) String() string {
 	return "close all descriptors but the first " + itoa(s.Keep)
 }
 
+// maxFiles is how many descriptors init is started with at most, beside the container's.
+const maxFiles = 48
+
 // Lower writes the calls. Linux before 5.11 cannot mark a range, and an outer filter may
 // not know close_range; then those that init was started with are marked one by one. The
-// others were close-on-exec from their first moment.
+// others were close-on-exec from their first moment. The number of calls is always the
+// same, so that a failure can be found by counting from the end.
 func (s CloseRest) Lower(i *step.Init) error {
 	i.Call(unix.SYS_CLOSE_RANGE, s.Keep, uint64(math.MaxUint32), unix.CLOSE_RANGE_CLOEXEC).
 		May(unix.EINVAL, unix.ENOSYS, unix.EPERM).Label("mark descriptors")
-	for fd := s.Keep; fd < i.Base()+len(i.Files()); fd++ {
-		i.Call(unix.SYS_FCNTL, fd, unix.F_SETFD, unix.FD_CLOEXEC).May(unix.EBADF).Labelf("mark descriptor %d", fd)
+	if i.Base()+len(i.Files()) > s.Keep+maxFiles {
+		return fmt.Errorf("bug in ocirt: init is started with %d descriptors", i.Base()+len(i.Files()))
+	}
+	for fd := s.Keep; fd < s.Keep+maxFiles; fd++ {
+		i.Call(unix.SYS_FCNTL, fd, unix.F_SETFD, unix.FD_CLOEXEC).May(unix.EBADF).Label("mark a descriptor")
 	}
 	return nil
 }

@@ -26,7 +26,8 @@ func ExecError(root *os.File, name string, errno syscall.Errno, in *step.Input) 
 
 // ExplainExec says in one sentence why execve of a path failed, as far as files in the
 // container's root tell: the kernel gives the same errno for a missing program, a missing
-// interpreter and a missing ELF loader. It is "" if nothing is to be seen.
+// interpreter and a missing ELF loader. It is "" if nothing is to be seen. A name without
+// a slash is looked up in the process's PATH.
 //
 // The sentence never contains words by which callers choose an exit status (126 or 127):
 // those are in the errno's text, which stands before it.
@@ -34,14 +35,45 @@ func ExplainExec(root *os.File, name string, errno syscall.Errno, in *step.Input
 	e := explainer{root: root, errno: errno, in: in}
 	if in != nil && in.Process != nil {
 		e.user = identityOf(in)
-		if !strings.HasPrefix(name, "/") {
-			name = in.Process.Cwd + "/" + name
-		}
+		name = e.program(name)
 	}
 	if text := e.byErrno(); text != "" {
 		return text
 	}
 	return e.file("it", name, maxInterpreters)
+}
+
+// program is the path that a name was executed by: the first in PATH that would do, or
+// else the first that is there.
+func (e *explainer) program(name string) string {
+	p := e.in.Process
+	if !strings.Contains(name, "/") {
+		search, ok := getenv(p.Env, "PATH")
+		if !ok {
+			search = defaultPath
+		}
+		find := FindProgram{name, search, p.Cwd, e.user}
+		if found, err := find.find(e.root); err == nil {
+			name = found
+		} else {
+			name = e.firstInPath(name, search)
+		}
+	}
+	if !strings.HasPrefix(name, "/") {
+		name = p.Cwd + "/" + name
+	}
+	return name
+}
+
+func (e *explainer) firstInPath(name, search string) string {
+	for dir := range strings.SplitSeq(search, ":") {
+		candidate := path.Join("/", dir, name)
+		if f, err := safepath.Open(e.root, candidate, unix.O_PATH); err == nil {
+			f.Close()
+			return candidate
+		}
+	}
+	return name
 }
 
 // maxInterpreters is how many scripts may name each other as interpreters: the kernel

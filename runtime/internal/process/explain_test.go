@@ -251,6 +251,24 @@ func TestExplainArguments(t *testing.T) {
 	}
 }
 
+func TestExplainNameInPath(t *testing.T) {
+	need.Root(t)
+	root, _ := tree(t, map[string]string{"bin/a": "!x", "usr/bin/a": "#!/nope\n", "usr/bin/b": "!x"})
+	in := input()
+	in.Process.Env = []string{"PATH=/bin:/usr/bin"}
+	for name, want := range map[string]string{
+		"a": "the interpreter /nope of it is missing", "b": "it has no execute bit", "c": "it is missing",
+	} {
+		errno := unix.ENOENT
+		if name == "b" {
+			errno = unix.EACCES
+		}
+		if got := ExplainExec(root, name, errno, in); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestExecError(t *testing.T) {
 	root, _ := tree(t, map[string]string{"run.sh": "#!/nope\n"})
 	err := ExecError(root, "/run.sh", unix.ENOENT, input())

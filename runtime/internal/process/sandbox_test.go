@@ -204,6 +204,37 @@ func TestWorkingDirectory(t *testing.T) {
 	}
 }
 
+// A read-only root is made read-only before the directory is opened.
+func TestEarlyDirectory(t *testing.T) {
+	root, dir := tree(t, map[string]string{"file": "x"})
+	tests := []struct {
+		cwd      string
+		readonly bool
+		mounts   []specs.Mount
+		want     bool
+	}{
+		{"/a/b", true, nil, true},
+		{"/c", false, nil, false},
+		{"/data/x", false, []specs.Mount{{Destination: "/data", Options: []string{"ro"}}}, true},
+		{"/database", false, []specs.Mount{{Destination: "/data", Options: []string{"ro"}}}, false},
+		{"/", true, nil, false},
+		{"/file/x", true, nil, false},
+	}
+	for _, test := range tests {
+		in := input()
+		in.Process.Cwd = test.cwd
+		in.Bundle.Spec.Root = &specs.Root{Path: dir, Readonly: test.readonly}
+		in.Bundle.Spec.Mounts = test.mounts
+		if _, err := build(t, in, root, EarlyDirectory); err != nil {
+			t.Errorf("%s: %v", test.cwd, err)
+		}
+		_, err := os.Stat(dir + test.cwd)
+		if made := err == nil && test.cwd != "/"; made != test.want {
+			t.Errorf("%s: made %v, want %v", test.cwd, made, test.want)
+		}
+	}
+}
+
 // A link of procfs that leads to no path leads nowhere (CVE-2024-21626).
 func TestWorkingDirectoryThroughMagicLink(t *testing.T) {
 	need.Root(t)

@@ -75,10 +75,21 @@ func attach(b *step.Sandbox, mount *os.File, p Place, wantDir func() (bool, erro
 
 func move(mount, target *os.File) error {
 	err := linux.MoveMount(mount, target)
-	if errors.Is(err, unix.ENOTDIR) {
-		return fmt.Errorf("cannot mount a directory on a file, or a file on a directory: %w", err)
+	if !errors.Is(err, unix.EINVAL) {
+		return err
 	}
-	return err
+	// Of all that EINVAL can mean, say the one that a user can mend; mount(2) has an errno
+	// for it, which callers know.
+	from, fromErr := isDir(mount)()
+	to, toErr := isDir(target)()
+	if fromErr != nil || toErr != nil || from == to {
+		return err
+	}
+	what := "a file on a directory"
+	if from {
+		what = "a directory on a file"
+	}
+	return fmt.Errorf("cannot mount %s: %w", what, unix.ENOTDIR)
 }
 
 // isDir returns a function that says whether f is a directory.

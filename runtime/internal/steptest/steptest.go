@@ -47,6 +47,10 @@ func In(t *testing.T, o Options, body func(t *testing.T)) {
 		if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 			t.Fatal("mount /proc:", err)
 		}
+		// Temporary files go with the namespace, whatever becomes of this process.
+		if err := unix.Mount("tmpfs", os.TempDir(), "tmpfs", 0, "mode=1777"); err != nil {
+			t.Fatal("mount temporary directory:", err)
+		}
 		body(t)
 		return
 	}

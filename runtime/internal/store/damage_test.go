@@ -59,16 +59,7 @@ func TestDamagedRecord(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("loaded %+v, %v; want an error with %q", rec, err, c.want)
 			}
-			if !strings.Contains(err.Error(), recordName) {
-				t.Errorf("error %q does not name the file", err)
-			}
-			var corrupt *CorruptError
-			if newer := c.name == "newer"; errors.As(err, &corrupt) == newer || errors.Is(err, ErrNewer) != newer {
-				t.Errorf("error is a %T", err)
-			}
-			if (c.name == "removed") != errors.Is(err, ErrNoRecord) {
-				t.Errorf("ErrNoRecord: %v", err)
-			}
+			checkDamage(t, c.name, err)
 			// What delete --force does.
 			if intent, err := reader.LoadIntent(); err != nil || intent.Pid != sample("x").Pid || len(intent.Cgroup.Made) != 2 {
 				t.Errorf("intent is %+v, %v", intent, err)
@@ -76,6 +67,20 @@ func TestDamagedRecord(t *testing.T) {
 			must(t, reader.Lock(t.Context()), reader.Remove())
 			gone(t, d.Path())
 		})
+	}
+}
+
+func checkDamage(t *testing.T, name string, err error) {
+	t.Helper()
+	if !strings.Contains(err.Error(), recordName) {
+		t.Errorf("error %q does not name the file", err)
+	}
+	var corrupt *CorruptError
+	if newer := name == "newer"; errors.As(err, &corrupt) == newer || errors.Is(err, ErrNewer) != newer {
+		t.Errorf("error is a %T", err)
+	}
+	if (name == "removed") != errors.Is(err, ErrNoRecord) {
+		t.Errorf("ErrNoRecord: %v", err)
 	}
 }
 

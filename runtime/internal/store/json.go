@@ -50,8 +50,16 @@ func (p *parser) failf(format string, args ...any) { p.fail(fmt.Errorf(format, a
 
 var errEnd = errors.New("unexpected end")
 
-// peek skips white space and returns the next byte, 0 at the end.
+// peek skips white space and returns the next byte, 0 at the end and after an
+// error.
 func (p *parser) peek() byte {
+	if p.pos < len(p.data) && p.data[p.pos] > ' ' && p.err == nil {
+		return p.data[p.pos]
+	}
+	return p.peekOn()
+}
+
+func (p *parser) peekOn() byte {
 	for p.err == nil && p.pos < len(p.data) {
 		switch c := p.data[p.pos]; c {
 		case ' ', '\t', '\r', '\n':
@@ -316,7 +324,7 @@ func (p *parser) hex4() rune {
 }
 
 // word takes what looks like a number or a literal.
-func (p *parser) word() string {
+func (p *parser) word() []byte {
 	p.peek()
 	start := p.pos
 	for p.pos < len(p.data) {
@@ -327,9 +335,9 @@ func (p *parser) word() string {
 		p.pos++
 	}
 	if p.err != nil {
-		return ""
+		return nil
 	}
-	return string(p.data[start:p.pos])
+	return p.data[start:p.pos]
 }
 
 // uint reads a whole number of at most limit.
@@ -340,7 +348,7 @@ func (p *parser) uint(limit uint64) uint64 {
 	if p.err != nil {
 		return 0
 	}
-	n, err := strconv.ParseUint(w, 10, 64)
+	n, err := strconv.ParseUint(string(w), 10, 64)
 	if err != nil || n > limit || len(w) > 1 && w[0] == '0' {
 		p.pos = start
 		p.failf("expected a whole number from 0 to %d", limit)
@@ -352,7 +360,7 @@ func (p *parser) uint(limit uint64) uint64 {
 func (p *parser) bool() bool {
 	p.peek()
 	start := p.pos
-	switch w := p.word(); {
+	switch w := string(p.word()); {
 	case p.err != nil:
 	case w == "true":
 		return true

@@ -194,7 +194,7 @@ func sample(id string) *Record {
 	return &Record{
 		ID: id, Token: "00112233445566778899aabbccddeeff", BootID: "boot", Version: Version,
 		OCIVersion: "1.3.0", Created: time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC), Phase: PhaseCreated,
-		Bundle: "/bundles/ä \"quoted\"\n", Rootfs: "/bundles/a/rootfs", Pid: 4711, StartTime: 1 << 60,
+		Bundle: "/bundles/ä \"quoted\"\n", Rootfs: "/bundles/a/rootfs", Pid: 4711, StartTime: 1 << 60, InitCalls: 321,
 		Cgroup: CgroupRecord{
 			Manager: "cgroupfs", Path: "/a/b",
 			Paths: map[string]string{"memory": "/sys/fs/cgroup/memory/a/b", "pids": "/sys/fs/cgroup/pids/a/b"},

@@ -175,6 +175,9 @@ func decodeRecord(data []byte) (*Record, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
+	if r.Pid == 0 {
+		r.StartTime, r.InitCalls = 0, 0 // of nobody
+	}
 	if err := r.check(); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,21 +79,43 @@ func TestIntentHasNoConfig(t *testing.T) {
 const minimal = `"version":1,"id":"x","token":"t","boot_id":"b","phase":"created","created":"2026-01-02T03:04:05Z"`
 
 func TestDecodeRefuses(t *testing.T) {
-	with := func(more string) string { return "{" + minimal + "," + more + "}" }
-	without := func(key string) string {
-		var parts []string
-		for part := range strings.SplitSeq(minimal, ",") {
-			if !strings.HasPrefix(part, `"`+key+`"`) {
-				parts = append(parts, part)
+	for _, c := range slices.Concat(formErrors(), valueErrors()) {
+		t.Run(c.name, func(t *testing.T) {
+			rec, err := decodeRecord([]byte(c.in))
+			if err == nil {
+				t.Fatalf("accepted as %+v", rec)
 			}
-		}
-		return "{" + strings.Join(parts, ",") + "}"
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %q does not say %q", err, c.want)
+			}
+			if rec != nil {
+				t.Errorf("a record beside the error: %+v", rec)
+			}
+		})
 	}
-	for _, c := range []struct{ name, in, want string }{
+}
+
+type badRecord struct{ name, in, want string }
+
+// with is a good record with more members.
+func with(more string) string { return "{" + minimal + "," + more + "}" }
+
+// without is a good record but for one member.
+func without(key string) string {
+	var parts []string
+	for part := range strings.SplitSeq(minimal, ",") {
+		if !strings.HasPrefix(part, `"`+key+`"`) {
+			parts = append(parts, part)
+		}
+	}
+	return "{" + strings.Join(parts, ",") + "}"
+}
+
+func formErrors() []badRecord {
+	return []badRecord{
 		{"empty", "", "unexpected end"},
 		{"spaces", strings.Repeat(" ", 100), "unexpected end"},
 		{"null", "null", "expected an object, found 'n'"},
-		{"empty object", "{}", "id: required field missing"},
 		{"array", "[]", "expected an object, found '['"},
 		{"NUL", "\x00\x00\x00", "unexpected NUL byte"},
 		{"cut", "{" + minimal[:40], "unexpected end"},
@@ -101,6 +124,22 @@ func TestDecodeRefuses(t *testing.T) {
 		{"duplicate unknown", with(`"new":1,"new":2`), `duplicate key "new"`},
 		{"duplicate escaped", with(`"\u0069d":"x"`), `duplicate key "id"`},
 		{"duplicate inside", with(`"cgroup":{"path":"a","path":"b"}`), `cgroup: duplicate key "path"`},
+		{"depth", with(`"x":` + strings.Repeat("[", 200) + strings.Repeat("]", 200)), "nested too deeply"},
+		{"depth in config", with(`"oci_config":` + strings.Repeat(`{"a":`, 200) + "1" + strings.Repeat("}", 200)), "nested too deeply"},
+		{"control character", with(`"rootfs":"a` + "\x01" + `"`), "rootfs: control character"},
+		{"invalid UTF-8", with(`"rootfs":"a` + "\xff" + `"`), "rootfs: invalid UTF-8"},
+		{"surrogate", with(`"rootfs":"\ud800"`), "rootfs: half of a surrogate pair"},
+		{"escape", with(`"rootfs":"\x"`), "rootfs: unknown escape"},
+		{"number", with(`"x":01`), "x: expected a value"},
+		{"word", with(`"x":nul`), "x: expected a value"},
+		{"comma", with(`"x":[1,]`), "x: expected a value"},
+	}
+}
+
+// valueErrors are those of JSON that is none of our records.
+func valueErrors() []badRecord {
+	return []badRecord{
+		{"empty object", "{}", "id: required field missing"},
 		{"no id", without("id"), "id: required field missing"},
 		{"no token", without("token"), "token: required field missing"},
 		{"no boot id", without("boot_id"), "boot_id: required field missing"},
@@ -122,28 +161,6 @@ func TestDecodeRefuses(t *testing.T) {
 		{"dotted cgroup", with(`"cgroup_paths":{"memory":"/sys/fs/cgroup/a/../../x"}`), "cgroup_paths.memory: "},
 		{"relative cgroup", with(`"cgroup_paths":{"memory":"a"}`), "cgroup_paths.memory: "},
 		{"foreign made", with(`"cgroup_paths":{"memory":"/c/a"},"cgroup":{"made":["/c/a","/c/b"]}`), "cgroup.made[1]: "},
-		{"depth", with(`"x":` + strings.Repeat("[", 200) + strings.Repeat("]", 200)), "nested too deeply"},
-		{"depth in config", with(`"oci_config":` + strings.Repeat(`{"a":`, 200) + "1" + strings.Repeat("}", 200)), "nested too deeply"},
-		{"control character", with(`"rootfs":"a` + "\x01" + `"`), "rootfs: control character"},
-		{"invalid UTF-8", with(`"rootfs":"a` + "\xff" + `"`), "rootfs: invalid UTF-8"},
-		{"surrogate", with(`"rootfs":"\ud800"`), "rootfs: half of a surrogate pair"},
-		{"escape", with(`"rootfs":"\x"`), "rootfs: unknown escape"},
-		{"number", with(`"x":01`), "x: expected a value"},
-		{"word", with(`"x":nul`), "x: expected a value"},
-		{"comma", with(`"x":[1,]`), "x: expected a value"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			rec, err := decodeRecord([]byte(c.in))
-			if err == nil {
-				t.Fatalf("accepted as %+v", rec)
-			}
-			if !strings.Contains(err.Error(), c.want) {
-				t.Errorf("error %q does not say %q", err, c.want)
-			}
-			if rec != nil {
-				t.Errorf("a record beside the error: %+v", rec)
-			}
-		})
 	}
 }
 
@@ -201,6 +218,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(good)
 	f.Add(good[:len(good)/2])
 	f.Add([]byte("{" + minimal + "}"))
+	f.Add([]byte("{" + minimal + `,"init_process_start":1}`))
 	for _, s := range []string{"", "null", "{}", "[]", "\x00", `{"id":"\ud83d\ude00"}`, `{"a":[1,2,{"b":-0.5e+1}]}`} {
 		f.Add([]byte(s))
 	}

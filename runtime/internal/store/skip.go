@@ -3,49 +3,60 @@ package store
 import "unicode/utf8"
 
 // skip reads any value and returns its bytes as they stand. It checks the grammar,
-// but not for duplicate keys: nobody here looks into the value.
+// but not for duplicate keys: nobody here looks into the value. It is a loop and
+// not recursive because a whole config.json goes through it in every command.
 func (p *parser) skip() []byte {
-	c := p.peek()
+	p.peek()
 	start := p.pos
-	switch {
-	case p.err != nil:
-	case c == '{':
-		p.skipList('}', true)
-	case c == '[':
-		p.skipList(']', false)
-	case c == '"':
-		p.skipString()
-	default:
-		if w := p.word(); p.err == nil && !literal(w) {
-			p.pos = start
-			p.failf("expected a value")
+	var buf [maxDepth]byte
+	open := buf[:0] // what closes the lists we are in
+	for p.err == nil {
+		switch c := p.peek(); c {
+		case '{', '[':
+			p.pos++
+			closer := c + 2 // so ASCII has it
+			if p.peek() == closer {
+				p.pos++
+				break
+			}
+			if p.depth+len(open) >= maxDepth {
+				p.failf("nested too deeply")
+				return nil
+			}
+			if open = append(open, closer); c == '{' {
+				p.skipKey()
+			}
+			continue
+		case '"':
+			p.skipString()
+		default:
+			p.skipWord()
+		}
+		for len(open) > 0 && p.peek() == open[len(open)-1] {
+			p.pos++
+			open = open[:len(open)-1]
+		}
+		if len(open) == 0 {
+			break
+		}
+		if p.want(',', "a comma or the end") && open[len(open)-1] == '}' {
+			p.skipKey()
 		}
 	}
 	return p.data[start:p.pos]
 }
 
-// skipList reads an object or an array.
-func (p *parser) skipList(end byte, keys bool) {
-	p.pos++
-	if !p.enter() {
-		return
-	}
-	defer func() { p.depth-- }()
-	if p.peek() == end {
-		p.pos++
-		return
-	}
-	for p.err == nil {
-		if keys {
-			p.skipString()
-			p.want(':', "a colon")
-		}
-		p.skip()
-		if p.peek() == end {
-			p.pos++
-			return
-		}
-		p.want(',', "a comma or the end")
+func (p *parser) skipKey() {
+	p.skipString()
+	p.want(':', "a colon")
+}
+
+// skipWord reads a number, true, false or null.
+func (p *parser) skipWord() {
+	start := p.pos
+	if w := p.word(); p.err == nil && !literal(w) {
+		p.pos = start
+		p.failf("expected a value")
 	}
 }
 
@@ -55,16 +66,25 @@ func (p *parser) skipString() {
 	}
 	var scratch [8]byte
 	for p.err == nil && p.pos < len(p.data) {
-		switch c := p.data[p.pos]; {
-		case c == '"':
+		// Nearly every string ends in this inner loop.
+		for _, c := range p.data[p.pos:] {
+			if c == '"' {
+				p.pos++
+				return
+			}
+			if c < 0x20 || c == '\\' || c >= utf8.RuneSelf {
+				break
+			}
 			p.pos++
-			return
+		}
+		if p.pos == len(p.data) {
+			break
+		}
+		switch c := p.data[p.pos]; {
 		case c == '\\':
 			p.escape(scratch[:0])
 		case c < 0x20:
 			p.failf("control character %#02x in a string", c)
-		case c < utf8.RuneSelf:
-			p.pos++
 		default:
 			r, n := utf8.DecodeRune(p.data[p.pos:])
 			if r == utf8.RuneError && n == 1 {
@@ -77,8 +97,8 @@ func (p *parser) skipString() {
 }
 
 // literal says whether w is a number or one of the three words.
-func literal(w string) bool {
-	switch w {
+func literal(w []byte) bool {
+	switch string(w) {
 	case "true", "false", "null":
 		return true
 	}

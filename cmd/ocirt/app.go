@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/ocirt/ocirt/runtime"
+)
+
+// An app is one call of the program: its global flags, and what follows from them.
+type app struct {
+	name string // ocirt, or runc if it is called so
+
+	root          string
+	logFile       string
+	logFormat     string
+	logLevel      string
+	debug         bool
+	systemdCgroup bool
+	cgroupManager string
+	rootless      string
+
+	log       *slog.Logger
+	records   *records
+	inherited inherited
+}
+
+func newApp(args []string) *app {
+	a := &app{name: "ocirt"}
+	if len(args) > 0 && filepath.Base(args[0]) == "runc" {
+		a.name = "runc"
+	}
+	a.records = &records{stderr: os.Stderr}
+	a.log = slog.New(a.records)
+	return a
+}
+
+// A maker makes one command: only the one that is called gets made, because making all of
+// them takes longer than most commands do.
+type maker struct {
+	name string
+	make func(*app) *cli.Command
+}
+
+func makers() []maker {
+	return []maker{
+		{"create", (*app).createCommand},
+		{"delete", (*app).deleteCommand},
+		{"explain", (*app).explainCommand},
+		{"features", (*app).featuresCommand},
+		{"kill", (*app).killCommand},
+		{"list", (*app).listCommand},
+		{"ps", (*app).psCommand},
+		{"run", (*app).runCommand},
+		{"spec", (*app).specCommand},
+		{"start", (*app).startCommand},
+		{"state", (*app).stateCommand},
+		{"validate", (*app).validateCommand},
+	}
+}
+
+// dispatch finds the command and runs it.
+func (a *app) dispatch(args []string) error {
+	if len(args) == 0 {
+		args = []string{a.name} // execve allows it
+	}
+	name := commandName(args[1:])
+	all := makers()
+	i := slices.IndexFunc(all, func(m maker) bool { return m.name == name })
+	if i >= 0 {
+		all = all[i : i+1]
+	}
+	root := a.rootCommand(i >= 0)
+	for _, m := range all {
+		c := m.make(a)
+		c.OnUsageError = a.usageError
+		root.Commands = append(root.Commands, c)
+	}
+	return root.Run(context.Background(), args)
+}
+
+// commandName is the first argument that is neither a global flag nor the value of one.
+// Where the line is not obvious it returns nothing, and all commands are made.
+func commandName(args []string) string {
+	for i := 0; i < len(args); i++ {
+		flag, isFlag := strings.CutPrefix(args[i], "-")
+		if !isFlag {
+			return args[i]
+		}
+		flag = strings.TrimPrefix(flag, "-")
+		if before, _, hasValue := strings.Cut(flag, "="); hasValue && globalFlag(before) != 0 {
+			continue
+		}
+		switch globalFlag(flag) {
+		case 'v': // its value follows
+			i++
+		case 'b':
+		default:
+			return ""
+		}
+	}
+	return ""
+}
+
+func globalFlag(name string) byte {
+	switch name {
+	case "debug", "systemd-cgroup":
+		return 'b'
+	case "root", "log", "log-format", "log-level", "cgroup-manager", "rootless":
+		return 'v'
+	}
+	return 0
+}
+
+func (a *app) rootCommand(one bool) *cli.Command {
+	cli.VersionPrinter = func(*cli.Command) { a.printVersion() }
+	return &cli.Command{
+		Name:                      a.name,
+		Usage:                     "Open Container Initiative runtime",
+		Description:               rootDescription(a.name),
+		Version:                   version,
+		Flags:                     a.globalFlags(),
+		Before:                    func(ctx context.Context, _ *cli.Command) (context.Context, error) { return ctx, a.prepare() },
+		OnUsageError:              a.usageError,
+		ExitErrHandler:            func(context.Context, *cli.Command, error) {}, // run sees to it
+		DisableSliceFlagSeparator: true,
+		HideHelpCommand:           one, // its making is not free, and nobody asked for it
+	}
+}
+
+func (a *app) globalFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "debug", Usage: "log what is done", Destination: &a.debug},
+		&cli.StringFlag{Name: "log", Usage: "append log records to `FILE` instead of writing them to standard error", Destination: &a.logFile},
+		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "format of log records: text or json", Destination: &a.logFormat},
+		&cli.StringFlag{Name: "log-level", Usage: "least important records to log: error, warning, info or debug", Destination: &a.logLevel},
+		&cli.StringFlag{Name: "root", Usage: "keep the state of containers in `DIR`, which should be on a tmpfs (default: /run/" + a.name + ", or $XDG_RUNTIME_DIR/" + a.name + ")", Destination: &a.root},
+		&cli.BoolFlag{Name: "systemd-cgroup", Usage: "let systemd make the cgroups (not supported yet)", Destination: &a.systemdCgroup},
+		&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "who makes the cgroups: cgroupfs, systemd or disabled", Destination: &a.cgroupManager},
+		&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "true, false or auto; accepted for callers of runc, found out in any case", Destination: &a.rootless},
+	}
+}
+
+// prepare acts on the global flags. It comes before anything is opened: which descriptors
+// the caller handed over can be told only as long as there are no others.
+func (a *app) prepare() error {
+	a.inherited.adopt()
+	if err := a.openLog(); err != nil {
+		return err
+	}
+	switch a.cgroupManager {
+	case "cgroupfs", "systemd", "disabled":
+	default:
+		return fmt.Errorf("invalid cgroup-manager: %s", a.cgroupManager)
+	}
+	switch a.rootless {
+	case "true", "false", "auto":
+	default:
+		return fmt.Errorf("invalid rootless: %s", a.rootless)
+	}
+	return nil
+}
+
+// openRuntime is the library on the state directory that was asked for.
+func (a *app) openRuntime(c *cli.Command) (*runtime.Runtime, error) {
+	root, sticky := a.root, false
+	if c.Root().IsSet("root") {
+		if root == "" {
+			return nil, errors.New("--root: must not be empty")
+		}
+	} else {
+		var err error
+		if root, sticky, err = a.defaultRoot(); err != nil {
+			return nil, err
+		}
+	}
+	options := []runtime.Option{runtime.WithWarnings(func(text string) { a.log.Warn(text) })}
+	if sticky {
+		options = append(options, runtime.WithStickyRoot())
+	}
+	return runtime.New(root, options...)
+}
+
+// usageError prints what the user should have typed.
+func (a *app) usageError(ctx context.Context, c *cli.Command, err error, sub bool) error {
+	fmt.Fprintf(c.Root().Writer, "Incorrect Usage: %v\n\n", err)
+	showHelp(ctx, c, sub)
+	return err
+}
+
+func showHelp(ctx context.Context, c *cli.Command, sub bool) {
+	if sub {
+		_ = cli.ShowCommandHelp(ctx, c.Root(), c.Name)
+		return
+	}
+	_ = cli.ShowRootCommandHelp(c)
+}
+
+// arguments checks the number of a command's arguments; max < 0 is no maximum.
+func (a *app) arguments(ctx context.Context, c *cli.Command, least, most int) error {
+	n, what := c.NArg(), ""
+	switch {
+	case least == most && n != least:
+		what = fmt.Sprintf("exactly %d", least)
+	case n < least:
+		what = fmt.Sprintf("a minimum of %d", least)
+	case most >= 0 && n > most:
+		what = fmt.Sprintf("a maximum of %d", most)
+	default:
+		return nil
+	}
+	fmt.Fprint(c.Root().Writer, "Incorrect Usage.\n\n")
+	showHelp(ctx, c, true)
+	return fmt.Errorf("%s: %q requires %s argument(s)", a.name, c.Name, what)
+}
+
+// onContainer is the frame of the commands that do one thing to one container.
+func (a *app) onContainer(do func(context.Context, *cli.Command, *runtime.Container) error) cli.ActionFunc {
+	return func(ctx context.Context, c *cli.Command) error {
+		if err := a.arguments(ctx, c, 1, 1); err != nil {
+			return err
+		}
+		return a.withContainer(ctx, c, do)
+	}
+}
+
+func (a *app) withContainer(ctx context.Context, c *cli.Command, do func(context.Context, *cli.Command, *runtime.Container) error) error {
+	rt, err := a.openRuntime(c)
+	if err != nil {
+		return err
+	}
+	container, err := rt.Container(c.Args().First())
+	if err != nil {
+		return err
+	}
+	defer container.Close()
+	return do(ctx, c, container)
+}

@@ -1,0 +1,76 @@
+package cgroup
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/ocirt/ocirt/runtime/internal/step"
+)
+
+// LimitGroups writes the container's limits and device rules into its groups. The step is a
+// sentence; the values are read from config.json when it is done.
+type LimitGroups struct{ What string }
+
+// Limits compiles linux.resources. It stands last in the sandbox section: a limit that is
+// smaller than what building takes must not starve the building.
+func Limits(in *step.Input, emit step.Emit) error {
+	l := in.Bundle.Spec.Linux
+	if l == nil || l.Resources == nil {
+		return nil
+	}
+	if what := limited(l.Resources); len(what) > 0 {
+		emit("/linux/resources", LimitGroups{strings.Join(what, ", ")})
+	}
+	return nil
+}
+
+// limited names the parts of resources that are there.
+func limited(r *specs.LinuxResources) (what []string) {
+	for _, p := range []struct {
+		name  string
+		there bool
+	}{
+		{"devices", len(r.Devices) > 0},
+		{"memory", r.Memory != nil},
+		{"cpu", r.CPU != nil},
+		{"pids", r.Pids != nil},
+		{"block I/O", r.BlockIO != nil},
+		{"huge pages", len(r.HugepageLimits) > 0},
+		{"network", r.Network != nil},
+		{"rdma", len(r.Rdma) > 0},
+		{"unified", len(r.Unified) > 0},
+	} {
+		if p.there {
+			what = append(what, p.name)
+		}
+	}
+	return what
+}
+
+func (s LimitGroups) String() string { return "limit " + s.What }
+
+// errNoGroup is for limits without a place to write them.
+var errNoGroup = errors.New("rootless needs no limits + no cgrouppath when no permission is granted for cgroups")
+
+// Do writes the limits.
+func (s LimitGroups) Do(h *step.Host) error {
+	r := h.Input.Bundle.Spec.Linux.Resources
+	if len(h.Input.Cgroups) == 0 {
+		if onlyDevices(limited(r)) && h.Input.Options.Rootless {
+			return nil
+		}
+		return errNoGroup
+	}
+	return Load(PathsOf(h.Input.Cgroups), h.Made).Set(r)
+}
+
+// Undo has nothing to do: the limits go with the groups.
+func (s LimitGroups) Undo(*step.Host) error { return nil }
+
+// onlyDevices reports whether nothing but device rules is asked for, which an unprivileged
+// container does without: it has no right to make a device it could be kept from.
+func onlyDevices(what []string) bool {
+	return len(what) == 0 || len(what) == 1 && what[0] == "devices"
+}

@@ -1,0 +1,58 @@
+package entry
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/ocirt/ocirt/runtime/internal/need"
+)
+
+// TestOtherArchitectures builds this package's tests for every architecture that has a
+// walker and runs them, and the images that they make, under a user-mode emulator.
+func TestOtherArchitectures(t *testing.T) {
+	native(t)
+	if testing.Short() {
+		t.Skip("builds a test binary for each architecture")
+	}
+	for arch, name := range map[string]string{
+		"amd64": "x86_64", "arm64": "aarch64", "loong64": "loongarch64",
+		"ppc64le": "ppc64le", "riscv64": "riscv64", "s390x": "s390x",
+	} {
+		if arch == runtime.GOARCH {
+			continue
+		}
+		t.Run(arch, func(t *testing.T) {
+			qemu := need.Tool(t, "qemu-"+name+"-static")
+			binary := filepath.Join(t.TempDir(), "entry.test")
+			build := exec.Command(goTool(), "test", "-c", "-o", binary, ".")
+			build.Env = append(os.Environ(), "GOARCH="+arch, "CGO_ENABLED=0")
+			if out, err := build.CombinedOutput(); err != nil {
+				t.Fatalf("cannot build: %v\n%s", err, out)
+			}
+			test := exec.Command(qemu, binary, "-test.v", "-test.timeout=5m")
+			test.Env = append(os.Environ(), emulator+"="+qemu, need.Promises+"=")
+			out, err := test.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			t.Logf("%d tests passed, %d skipped", strings.Count(string(out), "\n--- PASS"), strings.Count(string(out), "\n--- SKIP"))
+		})
+	}
+}
+
+// goTool is the go command of the toolchain that built this test.
+func goTool() string {
+	if path := filepath.Join(runtime.GOROOT(), "bin", "go"); exists(path) {
+		return path
+	}
+	return "go"
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
