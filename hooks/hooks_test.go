@@ -418,7 +418,7 @@ func TestBackgroundChild(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			pid := filepath.Join(t.TempDir(), "pid")
 			begin := time.Now()
-			err := Run(t.Context(), sh("sh -c 'echo $$ > "+pid+"; sleep 60' & while ! [ -s "+pid+" ]; do :; done; echo said; "+tail), state(), Options{})
+			err := Run(t.Context(), sh("sh -c 'echo $$ > "+pid+"; exec sleep 60' & while ! [ -s "+pid+" ]; do :; done; echo said; "+tail), state(), Options{})
 			took := time.Since(begin)
 			child := waitFor(t, pid)
 			if e := syscall.Kill(child, 0); e != nil {

@@ -47,6 +47,9 @@ type finding struct {
 	p Problem
 }
 
+// maxFound bounds what a file that consists of mistakes can cost.
+const maxFound = 1000
+
 // errorAt begins a problem: c.errorAt("is bad").at("process", "args", 1).
 func (c *checker) errorAt(text string) finding {
 	return finding{c, Problem{Text: text, File: c.file}}
@@ -70,6 +73,9 @@ func (f finding) words(contract string) finding {
 
 // at gives the place and ends the problem.
 func (f finding) at(parts ...any) {
+	if len(f.c.found) >= maxFound {
+		return
+	}
 	f.p.Pointer, f.p.Path = place(f.c.parts(parts)...)
 	f.c.found = append(f.c.found, f.p)
 }
@@ -107,13 +113,18 @@ func knows[T ~string](c *checker, word T, words []T, parts ...any) bool {
 	return false
 }
 
-func has[T comparable](list []T, v T) bool {
-	for _, x := range list {
+// index gives the place of v in list, or -1.
+func index[T comparable](list []T, v T) int {
+	for i, x := range list {
 		if x == v {
-			return true
+			return i
 		}
 	}
-	return false
+	return -1
+}
+
+func has[T comparable](list []T, v T) bool {
+	return index(list, v) >= 0
 }
 
 // unknownWord is the problem of a word from a fixed list that is not in it.

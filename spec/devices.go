@@ -14,9 +14,10 @@ const (
 )
 
 func (c *checker) devices(l *specs.Linux) {
+	earlier := map[string]*specs.LinuxDevice{} // by clean path
 	for i := range l.Devices {
 		d, at := &l.Devices[i], []any{"linux", "devices", i}
-		c.devicePath(l.Devices[:i], d, under(at, "path"))
+		c.devicePath(earlier, d, under(at, "path"))
 		switch {
 		case missing(c, d.Type, under(at, "type")...):
 		case !has([]string{"c", "b", "u", "p"}, d.Type):
@@ -37,7 +38,7 @@ func (c *checker) devices(l *specs.Linux) {
 	}
 }
 
-func (c *checker) devicePath(earlier []specs.LinuxDevice, d *specs.LinuxDevice, at []any) {
+func (c *checker) devicePath(earlier map[string]*specs.LinuxDevice, d *specs.LinuxDevice, at []any) {
 	if missing(c, d.Path, at...) {
 		return
 	}
@@ -55,13 +56,13 @@ func (c *checker) devicePath(earlier []specs.LinuxDevice, d *specs.LinuxDevice, 
 	case clean == "/" || within(clean, "/proc") || within(clean, "/sys"):
 		c.errorf("not allowed: %s", quote(clean)).at(at...)
 	}
-	for _, e := range earlier {
-		// Engines list a device twice when it was asked for twice. That is
-		// harmless as long as both mean the same device.
-		if path.Clean(e.Path) == clean && (e.Type != d.Type || e.Major != d.Major || e.Minor != d.Minor) {
-			c.errorf("duplicate %s with another type or number", quote(clean)).at(at...)
-			return
-		}
+	// Engines list a device twice when it was asked for twice. That is harmless
+	// as long as both mean the same device.
+	e := earlier[clean]
+	if e == nil {
+		earlier[clean] = d
+	} else if e.Type != d.Type || e.Major != d.Major || e.Minor != d.Minor {
+		c.errorf("duplicate %s with another type or number", quote(clean)).at(at...)
 	}
 }
 

@@ -15,27 +15,27 @@ var namespaceTypes = [...]specs.LinuxNamespaceType{
 }
 
 func (c *checker) namespaces(l *specs.Linux) {
+	var seen uint64
 	for i, ns := range l.Namespaces {
 		at := []any{"linux", "namespaces", i}
+		n := index(namespaceTypes[:], ns.Type)
 		switch {
 		case missing(c, ns.Type, under(at, "type")...):
-		case !has(namespaceTypes[:], ns.Type):
+		case n < 0:
 			c.unknownWord(ns.Type, namespaceTypes[:]).
 				words("namespace {" + quote(string(ns.Type)) + " " + quote(ns.Path) + "} does not exist").
 				at(under(at, "type")...)
+		case seen&(1<<n) != 0:
+			c.errorf("duplicate %s", quote(string(ns.Type))).
+				words("malformed spec file: duplicated ns " + quote(string(ns.Type))).
+				at(under(at, "type")...)
 		default:
-			for _, earlier := range l.Namespaces[:i] {
-				if earlier.Type == ns.Type {
-					c.errorf("duplicate %s", quote(string(ns.Type))).
-						words("malformed spec file: duplicated ns " + quote(string(ns.Type))).
-						at(under(at, "type")...)
-					break
-				}
-			}
+			seen |= 1 << n
 		}
 		if ns.Path != "" && !path.IsAbs(ns.Path) {
 			c.errorf("must be absolute, found %s", quote(ns.Path)).at(under(at, "path")...)
 		}
+		c.noNUL(ns.Path, under(at, "path")...)
 	}
 }
 

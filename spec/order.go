@@ -1,22 +1,36 @@
 package spec
 
-import "sort"
+import (
+	"sort"
+	"strings"
+)
 
 // inFileOrder sorts problems by where in the file their subject stands.
 func (b *Bundle) inFileOrder(ps Problems) Problems {
 	if len(ps) < 2 || b.Raw == nil {
 		return ps
 	}
-	pointers := make([]string, len(ps))
-	for i, p := range ps {
-		pointers[i] = p.Pointer
-	}
-	offs := offsets(b.Raw, pointers)
-	for i, p := range pointers {
-		for offs[i] < 0 && p != "" { // absent: where it should have been
-			p = parent(p)
-			offs[i] = offsets(b.Raw, []string{p})[0]
+	// Where a value is absent, its nearest ancestor says where it should be.
+	var pointers []string
+	for _, p := range ps {
+		for at := p.Pointer; ; at = parent(at) {
+			pointers = append(pointers, at)
+			if at == "" {
+				break
+			}
 		}
+	}
+	all := offsets(b.Raw, pointers)
+	offs, next := make([]int, len(ps)), 0
+	for i, p := range ps {
+		n := strings.Count(p.Pointer, "/") + 1
+		offs[i] = -1
+		for _, o := range all[next : next+n] {
+			if offs[i] < 0 {
+				offs[i] = o
+			}
+		}
+		next += n
 	}
 	order := make([]int, len(ps))
 	for i := range order {

@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"fmt"
 	"math"
 	"path"
 	"strconv"
@@ -225,19 +224,18 @@ func cpuNumber(s string) (int, bool) {
 }
 
 func (c *checker) rlimits(limits []specs.POSIXRlimit) {
+	var seen uint64
 	for i, r := range limits {
+		n := index(rlimitNames[:], r.Type)
 		switch {
 		case missing(c, r.Type, "process", "rlimits", i, "type"):
-		case !has(rlimitNames[:], r.Type):
+		case n < 0:
 			c.unknownWord(r.Type, rlimitNames[:]).words("wrong rlimit value: "+bare(r.Type)).
 				at("process", "rlimits", i, "type")
+		case seen&(1<<n) != 0:
+			c.errorAt("duplicate "+r.Type).at("process", "rlimits", i, "type")
 		default:
-			for _, earlier := range limits[:i] {
-				if earlier.Type == r.Type {
-					c.errorAt("duplicate "+r.Type).at("process", "rlimits", i, "type")
-					break
-				}
-			}
+			seen |= 1 << n
 		}
 		if r.Soft > r.Hard {
 			c.errorf("soft %d is above hard %d", r.Soft, r.Hard).at("process", "rlimits", i)
@@ -249,75 +247,4 @@ var rlimitNames = [...]string{
 	"RLIMIT_AS", "RLIMIT_CORE", "RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_LOCKS",
 	"RLIMIT_MEMLOCK", "RLIMIT_MSGQUEUE", "RLIMIT_NICE", "RLIMIT_NOFILE", "RLIMIT_NPROC", "RLIMIT_RSS",
 	"RLIMIT_RTPRIO", "RLIMIT_RTTIME", "RLIMIT_SIGPENDING", "RLIMIT_STACK",
-}
-
-func (c *checker) capabilities(caps *specs.LinuxCapabilities) {
-	if caps == nil {
-		return
-	}
-	sets := []struct {
-		name string
-		list []string
-	}{
-		{"bounding", caps.Bounding}, {"effective", caps.Effective}, {"inheritable", caps.Inheritable},
-		{"permitted", caps.Permitted}, {"ambient", caps.Ambient},
-	}
-	for _, set := range sets {
-		for _, name := range set.list {
-			if !has(capabilityNames[:], name) {
-				c.unknownCapability(set.name, name)
-			}
-		}
-	}
-	for _, name := range caps.Effective {
-		if has(capabilityNames[:], name) && !has(caps.Permitted, name) {
-			c.errorAt(name+" is not permitted").at("process", "capabilities", "effective")
-		}
-	}
-	for _, name := range caps.Ambient {
-		if !has(capabilityNames[:], name) {
-			continue
-		}
-		// Ambient capabilities are those both permitted and inheritable, see
-		// capabilities(7). Peers start the container without them.
-		reason := ""
-		switch {
-		case !has(caps.Inheritable, name):
-			reason = " is not inheritable"
-		case !has(caps.Permitted, name):
-			reason = " is not permitted"
-		default:
-			continue
-		}
-		c.warn(name+reason).words("can't raise ambient capability "+name).at("process", "capabilities", "ambient")
-	}
-}
-
-// unknownCapability is a warning: the specification wants containers of a newer
-// kernel to start on an older one.
-func (c *checker) unknownCapability(set, name string) {
-	text := fmt.Sprintf("unknown %s ignored", quote(name))
-	upper := strings.ToUpper(name)
-	if !strings.HasPrefix(upper, "CAP_") {
-		upper = "CAP_" + upper
-	}
-	if has(capabilityNames[:], upper) {
-		text += ", did you mean " + upper + "?"
-	} else if near := nearest(upper, capabilityNames[:]); near != "" {
-		text += ", did you mean " + near + "?"
-	}
-	c.warn(text).words("ignoring unknown or unavailable capabilities: ["+bare(name)+"]").
-		at("process", "capabilities", set)
-}
-
-// Names of capabilities(7) in the kernel's order.
-var capabilityNames = [...]string{
-	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL",
-	"CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE",
-	"CAP_NET_BROADCAST", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER",
-	"CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SYS_PACCT",
-	"CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE", "CAP_SYS_TIME",
-	"CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL",
-	"CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM",
-	"CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
 }

@@ -27,8 +27,8 @@ import (
 // A demo is one run of this program.
 type demo struct {
 	ctx     context.Context // ends with an interrupt; what runs then is let finish
-	dir     string // readable for everybody
-	runtime string // a copy: the original may lie where an ordinary user may not go
+	dir     string          // readable for everybody
+	runtime string          // a copy: the original may lie where an ordinary user may not go
 	tour    string
 	nobody  examples.User
 	skip    []string

@@ -214,27 +214,48 @@ func (l *launch) init() int { return l.pids[len(l.pids)-1] }
 // by itself. Killing a child that has gone is not an error, and it cannot hit another
 // process: only we can reap it.
 func (l *launch) abort(cause error) error {
+	l.drain()
 	for i, pid := range l.pids {
-		var ws syscall.WaitStatus
-		if reaped, _ := unix.Wait4(pid, (*unix.WaitStatus)(&ws), unix.WNOHANG, nil); reaped == pid {
+		var ws unix.WaitStatus
+		if reaped, _ := unix.Wait4(pid, &ws, unix.WNOHANG, nil); reaped == pid {
 			if i == len(l.pids)-1 && errors.Is(cause, errGone) {
 				cause = fmt.Errorf("%w: %s", cause, how(ws))
 			}
 			continue
 		}
 		_ = unix.Kill(pid, unix.SIGKILL)
-		for {
-			if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
-				break
-			}
-		}
+		reap(pid, 0)
 	}
 	l.pids = nil
 	return cause
 }
 
+// drain ends the conversation: it tells our children that nobody will answer, upon which
+// each ends by itself, kills those that are known, and learns of the ones that were forked
+// meanwhile. It returns when the last of them has closed its end of the socket.
+func (l *launch) drain() {
+	_ = unix.Shutdown(l.sock, unix.SHUT_WR)
+	if l.wire >= 0 {
+		unix.Close(l.wire)
+		l.wire = -1
+	}
+	for {
+		for _, pid := range l.pids {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+		r, files, err := l.receive()
+		if err != nil {
+			return
+		}
+		closeFiles(files)
+		if r.Errno == 0 && (r.Call == l.points.Builder || r.Call == l.points.Helper || r.Call == l.points.Forked) {
+			l.pids = append(l.pids, int(r.Value))
+		}
+	}
+}
+
 // how says how a process ended.
-func how(ws syscall.WaitStatus) string {
+func how(ws unix.WaitStatus) string {
 	switch {
 	case ws.Signaled():
 		return fmt.Sprintf("killed by signal %d (%v)", ws.Signal(), ws.Signal())

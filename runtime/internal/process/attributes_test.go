@@ -183,6 +183,40 @@ func TestRlimits(t *testing.T) {
 	}
 }
 
+// A hard limit above the caller's is for those who may raise it, even if the process may
+// not any more when it is set.
+func TestRlimitAboveCaller(t *testing.T) {
+	need.Root(t)
+	const resource = 24 // CAP_SYS_RESOURCE
+	need.Feature(t, "cap_sys_resource", boundingOfKernel().has(resource), "CAP_SYS_RESOURCE is not in the bounding set")
+	in := input()
+	in.Process.User.UID = 1000
+	in.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_MSGQUEUE", Soft: 1 << 30, Hard: 1 << 30}}
+	lowered := []func(*entry.Program){func(p *entry.Program) {
+		p.Call(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_MSGQUEUE, p.Words(5, 5), 0)
+	}}
+	in.Process.Args = []string{"cat", "/proc/self/limits"}
+	if out := run(t, in, start{first: lowered}).ok(t).Out; !strings.Contains(out, "1073741824") {
+		t.Errorf("limits are\n%s", out)
+	}
+}
+
+// Without the right to raise it is an error, which says why.
+func TestRlimitRefused(t *testing.T) {
+	need.Root(t)
+	in := input()
+	in.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_MSGQUEUE", Soft: 6, Hard: 7}}
+	lowered := []func(*entry.Program){func(p *entry.Program) {
+		p.Call(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_MSGQUEUE, p.Words(5, 5), 0)
+		p.Call(unix.SYS_CAPSET, p.Words(unix.LINUX_CAPABILITY_VERSION_3), p.Bytes(make([]byte, 24)))
+	}}
+	r := run(t, in, start{first: lowered, funcs: []compileFunc{LimitsRoom, Rlimits, Execute}})
+	if r.Failed != "set RLIMIT_MSGQUEUE to 6:7" || r.Errno != unix.EPERM ||
+		!strings.Contains(r.Step.(SetLimits).Explain(r.Errno), "above that of the caller") {
+		t.Errorf("got %q, %v", r.Failed, r.Errno)
+	}
+}
+
 func TestRlimitNames(t *testing.T) {
 	in := input()
 	for _, name := range limitNames {

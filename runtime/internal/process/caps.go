@@ -48,7 +48,7 @@ func (s LimitCapabilities) Lower(i *step.Init) error {
 	}
 	for n := range 64 {
 		if s.Of.has(n) && !s.Keep.has(n) {
-			i.Call(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, n, 0, 0, 0).Label("drop " + capabilityName(n))
+			i.Call(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, n, 0, 0, 0).Label("drop a capability")
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -161,6 +162,31 @@ func TestSetgroupsDenied(t *testing.T) {
 	in.Process.User.AdditionalGids = []uint32{0}
 	if res := run(t, in, start{attr: attr}); res.Failed != "set additional groups" || res.Errno != unix.EPERM {
 		t.Errorf("got %q, %v", res.Failed, res.Errno)
+	}
+}
+
+// What is ambient in the caller is not in the container, unless it is asked for.
+func TestAmbientOfCaller(t *testing.T) {
+	need.Root(t)
+	in := input()
+	all := names(available(in))
+	in.Process.Capabilities = &specs.LinuxCapabilities{
+		Bounding: all, Permitted: all, Effective: all, Inheritable: all, Ambient: []string{"CAP_KILL"},
+	}
+	// Root's, because a change of user would clear it anyway.
+	can := uint64(available(in))
+	dirty := []func(*entry.Program){func(p *entry.Program) {
+		b := make([]byte, 0, 24)
+		for _, half := range []uint32{uint32(can), uint32(can >> 32)} {
+			for range 3 {
+				b = binary.NativeEndian.AppendUint32(b, half)
+			}
+		}
+		p.Call(unix.SYS_CAPSET, p.Words(unix.LINUX_CAPABILITY_VERSION_3), p.Bytes(b))
+		p.Call(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, unix.CAP_NET_RAW, 0, 0)
+	}}
+	if got := run(t, in, start{first: dirty}).ok(t).field("CapAmb"); got != hex(1<<unix.CAP_KILL) {
+		t.Errorf("ambient set is %s", got)
 	}
 }
 

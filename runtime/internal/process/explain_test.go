@@ -132,30 +132,20 @@ var explainFiles = map[string]string{
 	"run/absolutebin": "-> /bin/glibc",
 }
 
-func TestExplainExec(t *testing.T) {
-	need.Root(t)
-	root, dir := tree(t, explainFiles)
-	if err := unix.Mkfifo(dir+"/run/fifo", 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(dir+"/run/private", []byte("#!/bin/sh\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(dir+"/run/closed", 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(dir+"/run/closed/x", []byte("#!/bin/sh\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+// explainTest is a path, what the kernel answers to its execve, and how the explanation
+// begins.
+type explainTest struct {
+	path  string
+	errno syscall.Errno
+	want  string
+}
+
+func explainTests() []explainTest {
 	foreign, name := "run/arm64", "arm64"
 	if hostMachine() == elf.EM_AARCH64 {
 		foreign, name = "run/s390x", "s390x"
 	}
-	tests := []struct {
-		path  string
-		errno syscall.Errno
-		want  string
-	}{
+	return []explainTest{
 		{"/run/none", unix.ENOENT, "it is missing: there is no none in /run"},
 		{"/opt/x/y", unix.ENOENT, "it is missing: there is no opt in the container's root"},
 		{"/run/dangling", unix.ENOENT, "it is missing: /run/dangling is a symbolic link to /opt/tool, which is not there"},
@@ -190,9 +180,26 @@ func TestExplainExec(t *testing.T) {
 		{"/run/evil2", unix.ENOENT, `the interpreter "/x\x1b[31m" of it is missing: there is no "x\x1b[31m" in the container's root`},
 		{"run/empty", unix.ENOEXEC, "it is empty"},
 	}
+}
+
+func TestExplainExec(t *testing.T) {
+	need.Root(t)
+	root, dir := tree(t, explainFiles)
+	if err := unix.Mkfifo(dir+"/run/fifo", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/run/private", []byte("#!/bin/sh\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(dir+"/run/closed", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/run/closed/x", []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	in := input()
 	in.Process.User = specs.User{UID: 1000, GID: 1000}
-	for _, test := range tests {
+	for _, test := range explainTests() {
 		got := ExplainExec(root, test.path, test.errno, in)
 		if !strings.HasPrefix(got, test.want) {
 			t.Errorf("%s: %q, want %q", test.path, got, test.want)

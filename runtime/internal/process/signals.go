@@ -31,7 +31,7 @@ const (
 // architecture's layout of struct sigaction, and none is longer than 64 bytes. Which
 // signals are ignored only the process knows, so all are reset; a call costs 0.1 µs.
 func (ResetSignals) Lower(i *step.Init) error {
-	zero := i.Bytes(make([]byte, 64))
+	var zero any = i.Bytes(make([]byte, 64)) // boxed once, not for each call
 	for sig := 1; sig <= lastSignal; sig++ {
 		if sig == int(unix.SIGKILL) || sig == int(unix.SIGSTOP) {
 			continue

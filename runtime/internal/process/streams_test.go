@@ -35,12 +35,13 @@ func TestGiveStreams(t *testing.T) {
 		}
 		return st.Uid
 	}
+	nobodys := owner(null)
 	in := input()
 	in.Process.User.UID = 1000
 	if err := GiveStreams(in, []*os.File{null, file, w}); err != nil {
 		t.Fatal(err)
 	}
-	if owner(null) != 0 || owner(file) != 0 || owner(w) != 1000 {
+	if owner(null) != nobodys || owner(file) != 0 || owner(w) != 1000 {
 		t.Errorf("owners: null %d, file %d, pipe %d", owner(null), owner(file), owner(w))
 	}
 	in.Bundle.Spec.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.UserNamespace}}

@@ -70,7 +70,7 @@ func (s OpenRoot) Do(b *step.Sandbox) error {
 // Do binds the root on itself. The thread's umask becomes 0: all modes are given in full.
 func (s PrepareRoot) Do(b *step.Sandbox) error {
 	unix.Umask(0)
-	if err := ownMountNamespace(); err != nil {
+	if err := ownMountNamespace(os.Getppid()); err != nil {
 		return err
 	}
 	if err := linux.Mount("", "/", "", uintptr(s.Propagation), ""); err != nil {
@@ -111,19 +111,18 @@ func (s PrepareRoot) place(root *os.File) error {
 
 // ownMountNamespace makes sure that we are not in the mount namespace of the process that
 // started us: changing the propagation there would cut the host's mounts off from each
-// other.
-func ownMountNamespace() error {
+// other. A builder that is a thread differs from its process; one that is a process of its
+// own differs from its parent.
+func ownMountNamespace(parent int) error {
 	ours, err := mountNamespace("thread-self")
 	if err != nil {
 		return err
 	}
-	// A builder that is a thread differs from its process; one that is a process of its
-	// own differs from its parent.
-	if whole, err := mountNamespace("self"); err == nil && whole != ours {
+	if whole, err := mountNamespace("self"); err == nil && whole != ours || parent == 0 {
 		return nil
 	}
-	parents, err := mountNamespace(strconv.Itoa(os.Getppid()))
-	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EPERM) {
+	parents, err := mountNamespace(strconv.Itoa(parent))
+	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
 		// The parent is not ours to look at, so it is in another user namespace; that
 		// one owns its mounts, and the kernel keeps our hands off them.
 		return nil

@@ -138,7 +138,11 @@ func makeDir(at int, name string, mode uint32) (int, error) {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
-		_ = unix.Unlinkat(at, name, unix.AT_REMOVEDIR)
+		// If it was not there to be opened, somebody was quick to delete it,
+		// and what has the name now is somebody else's.
+		if !isNotExist(err) {
+			_ = unix.Unlinkat(at, name, unix.AT_REMOVEDIR)
+		}
 		return -1, err
 	}
 	return fd, nil

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -102,6 +101,9 @@ func (r *Record) fill(id string) error {
 // maxPid is the kernel's own limit for /proc/sys/kernel/pid_max.
 const maxPid = 1 << 22
 
+// maxCalls is far beyond the longest program of an init.
+const maxCalls = 1 << 16
+
 // check refuses what must never be acted upon. It says the field and the reason.
 func (r *Record) check() error {
 	for _, f := range []struct{ name, value string }{
@@ -127,6 +129,9 @@ func (r *Record) check() error {
 	}
 	if r.Pid != 0 && r.StartTime == 0 {
 		return errors.New("init_process_start: required field missing")
+	}
+	if r.InitCalls < 0 || r.InitCalls > maxCalls {
+		return fmt.Errorf("init_calls: %d", r.InitCalls)
 	}
 	return r.Cgroup.check()
 }
@@ -218,7 +223,7 @@ func (r *Record) member(p *parser, key string) {
 	case "cgroup":
 		p.object(func(key string) { r.Cgroup.member(p, key) })
 	case "init_calls":
-		r.InitCalls = int(p.uint(1 << 16))
+		r.InitCalls = int(p.uint(maxCalls))
 	case "cgroup_paths":
 		r.Cgroup.Paths = map[string]string{}
 		p.object(func(key string) { r.Cgroup.Paths[key] = p.string() })
@@ -233,8 +238,8 @@ func (r *Record) member(p *parser, key string) {
 	case "last_error":
 		r.LastError = p.string()
 	case "oci_config":
-		// Copied, so that a caller who keeps it does not keep the whole file.
-		r.Config = bytes.Clone(p.skip())
+		raw := p.skip() // not copied: it is nearly all of the file
+		r.Config = raw[:len(raw):len(raw)]
 	default:
 		p.skip()
 	}

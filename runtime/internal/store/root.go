@@ -15,7 +15,6 @@ import (
 type Root struct {
 	path string
 	f    *os.File
-	sync bool // the file system outlives a crash of the host
 }
 
 // OpenOptions says how to open a root.
@@ -48,12 +47,6 @@ func Open(path string, opt OpenOptions) (*Root, error) {
 		return nil, rootError(path, err)
 	}
 	r := &Root{path: abs, f: os.NewFile(uintptr(fd), abs)}
-	var fs unix.Statfs_t
-	if err := retry(func() error { return unix.Fstatfs(fd, &fs) }); err != nil {
-		r.Close()
-		return nil, rootError(path, os.NewSyscallError("fstatfs", err))
-	}
-	r.sync = fs.Type != unix.TMPFS_MAGIC && fs.Type != unix.RAMFS_MAGIC
 	return r, nil
 }
 

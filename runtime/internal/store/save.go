@@ -10,9 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Save replaces the record. A crash at any moment leaves the old one or the new
-// one. On file systems that survive the host's crash it is on disk when Save
-// returns. After an error the old record is still in place.
+// Save replaces the record. Whoever is killed at whatever moment, the old one or the new
+// one is there. After an error the old record is still in place.
 func (d *Dir) Save(rec *Record) error {
 	if rec.ID != d.id {
 		return fmt.Errorf("cannot save the record of %q as that of %s", rec.ID, d.id)
@@ -32,11 +31,6 @@ func (d *Dir) Save(rec *Record) error {
 	}{{intentName, intent}, {recordName, full}} {
 		if err := d.replace(f.name, f.data); err != nil {
 			return fmt.Errorf("cannot write %s: %w", filepath.Join(d.Path(), f.name), err)
-		}
-	}
-	if d.root.sync {
-		if err := retry(func() error { return unix.Fsync(d.FD()) }); err != nil {
-			return fmt.Errorf("cannot write %s: %w", d.Path(), os.NewSyscallError("fsync", err))
 		}
 	}
 	return nil
@@ -75,9 +69,9 @@ func (d *Dir) write(name string, data []byte) error {
 			err = setMode(fd, st.Mode, 0o600)
 		}
 	}
-	if err == nil && d.root.sync {
-		err = retry(func() error { return unix.Fsync(fd) })
-	}
+	// There is no fsync, which costs milliseconds: a crash of the host ends all processes
+	// and takes all cgroups that a record speaks of, and what it may leave of the record
+	// can be deleted like any damaged one.
 	// Close reports what network and quota file systems could not write before.
 	return errors.Join(err, unix.Close(fd))
 }

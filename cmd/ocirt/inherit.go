@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// firstInherited is the first descriptor after standard input, output and error. (The Go
+// runtime opens /dev/null for those of the three that are closed before main begins.)
+const firstInherited = 3
+
+// inherited are the descriptors that the caller handed over, and how many of them are for
+// the container: those of socket activation first, then those of --preserve-fds.
+type inherited struct {
+	preserve int // of --preserve-fds
+	listen   int
+	missing  int // the first preserved one that is not open; 0: none
+	invalid  string
+}
+
+// adopt looks which descriptors were handed over, and then lets no program that is
+// executed have any of them by accident. A descriptor that was inherited cannot be
+// close-on-exec; the Go runtime's own ones are.
+func (in *inherited) adopt() {
+	in.listen = in.listenFDs()
+	first := firstInherited + in.listen
+	for fd := first; fd < first+in.preserve; fd++ {
+		if !handedOver(fd) {
+			in.missing = fd
+			break
+		}
+	}
+	closeOnExec()
+}
+
+// listenFDs is the number of sockets of socket activation (sd_listen_fds(3)); values that
+// are damaged, or meant for another process, count as none.
+func (in *inherited) listenFDs() int {
+	value, pid := os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_PID")
+	if value == "" || pid != strconv.Itoa(os.Getpid()) {
+		return 0
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 0 {
+		in.invalid = fmt.Sprintf("LISTEN_FDS: %q is no number of descriptors; ignored", value)
+		return 0
+	}
+	for fd := firstInherited; fd < firstInherited+n; fd++ {
+		if !handedOver(fd) {
+			in.invalid = fmt.Sprintf("LISTEN_FDS is %d, but descriptor %d is not open; ignored", n, fd)
+			return 0
+		}
+	}
+	return n
+}
+
+func handedOver(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err == nil && flags&unix.FD_CLOEXEC == 0
+}
+
+// closeOnExec marks all descriptors but the first three.
+func closeOnExec() {
+	if unix.CloseRange(firstInherited, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return
+	}
+	names, err := os.ReadDir("/proc/self/fd") // Linux before 5.11
+	if err != nil {
+		return
+	}
+	for _, n := range names {
+		if fd, err := strconv.Atoi(n.Name()); err == nil && fd >= firstInherited {
+			unix.CloseOnExec(fd)
+		}
+	}
+}
+
+// files are the descriptors for the container.
+func (in *inherited) files() (listen, extra []*os.File, err error) {
+	if in.preserve < 0 {
+		return nil, nil, fmt.Errorf("--preserve-fds: %d must not be negative", in.preserve)
+	}
+	first := firstInherited + in.listen
+	if in.missing > 0 {
+		return nil, nil, fmt.Errorf("unable to stat preserved-fd %d (of %d): --preserve-fds: descriptor %d is not open", in.missing-first, in.preserve, in.missing)
+	}
+	for fd := firstInherited; fd < first; fd++ {
+		listen = append(listen, os.NewFile(uintptr(fd), "LISTEN_FDS"))
+	}
+	for fd := first; fd < first+in.preserve; fd++ {
+		extra = append(extra, os.NewFile(uintptr(fd), "preserved"))
+	}
+	return listen, extra, nil
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/ocirt/ocirt/runtime"
+	"github.com/ocirt/ocirt/spec"
+)
+
+func (a *app) runCommand() *cli.Command {
+	cr := &creation{app: a}
+	r := &running{app: a}
+	flags := append(cr.flags(),
+		&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "return when the container runs", Destination: &cr.detach},
+		&cli.BoolFlag{Name: "keep", Usage: "do not delete the container after its end", Destination: &r.keep},
+	)
+	for _, f := range flags {
+		if b, ok := f.(*cli.BoolFlag); ok && b.Name == "no-subreaper" {
+			b.Hidden, b.Destination = false, &r.noSubreaper
+		}
+	}
+	return &cli.Command{
+		Name: "run", Usage: "create and start a container, and wait for its end",
+		ArgsUsage: "<container-id> | <bundle> [container-id]", Flags: flags,
+		Description: "The exit status is that of the container's program, or 128 plus the number of the\nsignal that ended it.",
+		Action: func(ctx context.Context, c *cli.Command) error {
+			id, err := cr.runArguments(ctx, c)
+			if err != nil {
+				return err
+			}
+			status, err := r.run(ctx, c, cr, id)
+			if err != nil {
+				return fmt.Errorf("%s run failed: %w", a.name, err)
+			}
+			if status != 0 {
+				return exitCode(status)
+			}
+			return nil
+		},
+	}
+}
+
+// runArguments tells the two forms apart: `run ID`, and `run BUNDLE [ID]` for people. In
+// the second one the id is made up if there is none.
+func (cr *creation) runArguments(ctx context.Context, c *cli.Command) (id string, err error) {
+	first := c.Args().First()
+	if c.NArg() == 0 || c.IsSet("bundle") || hasConfig(".") || !hasConfig(first) {
+		if err := cr.app.arguments(ctx, c, 1, 1); err != nil {
+			return "", err
+		}
+		cr.app.log.Debug("run ID", "id", first)
+		return first, nil
+	}
+	if err := cr.app.arguments(ctx, c, 1, 2); err != nil {
+		return "", err
+	}
+	cr.bundle, id = first, c.Args().Get(1)
+	if c.NArg() == 1 {
+		id = madeUpID()
+	}
+	cr.app.log.Debug("run BUNDLE", "bundle", first, "id", id)
+	return id, nil
+}
+
+// hasConfig reports whether dir is a bundle.
+func hasConfig(dir string) bool {
+	if dir == "" {
+		return false
+	}
+	_, err := os.Lstat(filepath.Join(dir, spec.ConfigName))
+	return err == nil
+}
+
+// A running is a container that this process runs.
+type running struct {
+	app         *app
+	keep        bool
+	noSubreaper bool
+	container   *runtime.Container
+	terminal    *terminal
+}
+
+// run returns the exit status of the container's program; 0 if it was only started.
+func (r *running) run(ctx context.Context, c *cli.Command, cr *creation, id string) (status int, err error) {
+	b, err := cr.load()
+	if err != nil {
+		return 0, err
+	}
+	if !cr.detach && !r.noSubreaper {
+		if err := becomeSubreaper(); err != nil {
+			return 0, err
+		}
+	}
+	if r.container, err = cr.make(ctx, c, id, b); err != nil {
+		return 0, started(err)
+	}
+	defer r.container.Close()
+	if cr.detach {
+		return 0, r.start(ctx)
+	}
+	return r.foreground(ctx)
+}
+
+// start starts the container; if it cannot be started nothing is left of it.
+func (r *running) start(ctx context.Context) error {
+	err := r.container.Start(ctx)
+	if err == nil {
+		r.app.log.Debug("started", "id", r.container.ID(), "pid", r.container.Pid())
+		return nil
+	}
+	err = startError(err)
+	return errors.Join(err, r.app.remove(ctx, r.container))
+}
+
+// startError puts the words before an error of Start that callers expect of run.
+func startError(err error) error {
+	var state *runtime.StateError
+	var step *runtime.StepError
+	switch {
+	case errors.As(err, &state):
+		return err
+	case errors.As(err, &step):
+		return started(err)
+	}
+	return fmt.Errorf("unable to start container process: %w", err)
+}
