@@ -55,6 +55,9 @@ func (c *checker) capabilitySet(list string, names []string) capabilitySet {
 // unknownCapability is a warning: the specification wants containers of a newer
 // kernel to start on an older one.
 func (c *checker) unknownCapability(set, name string) {
+	if len(c.found) >= maxFound {
+		return // do not even look for similar names
+	}
 	text := fmt.Sprintf("unknown %s ignored", quote(name))
 	upper := strings.ToUpper(name)
 	if !strings.HasPrefix(upper, "CAP_") {

@@ -88,30 +88,17 @@ func (c *checker) parts(parts []any) []any {
 	return parts
 }
 
+// A spot gives a place below one that is being checked. It is a function so
+// that valid values, the usual case, cost nothing.
+type spot func(more ...any) []any
+
 // under joins the parts of a place. It copies, so that a shared beginning is
 // safe.
 func under(base []any, parts ...any) []any {
 	return append(base[:len(base):len(base)], parts...)
 }
 
-func missing[T ~string](c *checker, value T, parts ...any) bool {
-	if value != "" {
-		return false
-	}
-	c.errorAt("required field missing").at(parts...)
-	return true
-}
-
-// knows reports whether word is one of words, and says so if it is not.
-func knows[T ~string](c *checker, word T, words []T, parts ...any) bool {
-	for _, w := range words {
-		if w == word {
-			return true
-		}
-	}
-	c.unknownWord(word, words).at(parts...)
-	return false
-}
+func (c *checker) missing() finding { return c.errorAt("required field missing") }
 
 // index gives the place of v in list, or -1.
 func index[T comparable](list []T, v T) int {
@@ -128,38 +115,19 @@ func has[T comparable](list []T, v T) bool {
 }
 
 // unknownWord is the problem of a word from a fixed list that is not in it.
-func (c *checker) unknownWord(word any, words any) finding {
-	w := fmt.Sprint(word)
-	text := "unknown " + quote(w)
-	if near := nearest(w, strs(words)); near != "" {
+func (c *checker) unknownWord(word string, list []string) finding {
+	text := "unknown " + quote(word)
+	if near := nearest(word, list); near != "" {
 		text += " (did you mean " + near + "?)"
 	}
 	return c.errorAt(text)
 }
 
-func strs(words any) []string {
-	if s, ok := words.([]string); ok {
-		return s
-	}
-	var out []string
-	switch list := words.(type) {
-	case []specs.LinuxNamespaceType:
-		out = appendAll(out, list)
-	case []specs.LinuxSeccompAction:
-		out = appendAll(out, list)
-	case []specs.LinuxSeccompOperator:
-		out = appendAll(out, list)
-	case []specs.LinuxSchedulerPolicy:
-		out = appendAll(out, list)
-	case []specs.Arch:
-		out = appendAll(out, list)
-	}
-	return out
-}
-
-func appendAll[T ~string](out []string, list []T) []string {
-	for _, w := range list {
-		out = append(out, string(w))
+// words makes a list of constants plain.
+func words[T ~string](list []T) []string {
+	out := make([]string, len(list))
+	for i, w := range list {
+		out[i] = string(w)
 	}
 	return out
 }

@@ -2,7 +2,6 @@ package spec
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -394,5 +393,4 @@ func TestLoadErrorsCanBeTested(t *testing.T) {
 	if err.Error() != want {
 		t.Errorf("\n got %s\nwant %s", err, want)
 	}
-	var _ = base64.StdEncoding
 }

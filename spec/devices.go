@@ -16,45 +16,53 @@ const (
 func (c *checker) devices(l *specs.Linux) {
 	earlier := map[string]*specs.LinuxDevice{} // by clean path
 	for i := range l.Devices {
-		d, at := &l.Devices[i], []any{"linux", "devices", i}
-		c.devicePath(earlier, d, under(at, "path"))
-		switch {
-		case missing(c, d.Type, under(at, "type")...):
-		case !has([]string{"c", "b", "u", "p"}, d.Type):
-			c.errorf("unknown %s", quote(d.Type)).at(under(at, "type")...)
-		case d.Type != "p":
-			c.deviceNumber(d.Major, maxMajor, under(at, "major"))
-			c.deviceNumber(d.Minor, maxMinor, under(at, "minor"))
-		}
-		if d.FileMode != nil && *d.FileMode > 0o7777 {
-			c.errorf("larger than 07777, found 0%o", uint32(*d.FileMode)).at(under(at, "fileMode")...)
-		}
-		if d.UID != nil {
-			c.userID(*d.UID, under(at, "uid")...)
-		}
-		if d.GID != nil {
-			c.userID(*d.GID, under(at, "gid")...)
-		}
+		c.device(&l.Devices[i], earlier, func(more ...any) []any {
+			return append([]any{"linux", "devices", i}, more...)
+		})
 	}
 }
 
-func (c *checker) devicePath(earlier map[string]*specs.LinuxDevice, d *specs.LinuxDevice, at []any) {
-	if missing(c, d.Path, at...) {
-		return
+func (c *checker) device(d *specs.LinuxDevice, earlier map[string]*specs.LinuxDevice, at spot) {
+	c.devicePath(earlier, d, at)
+	switch d.Type {
+	case "":
+		c.missing().at(at("type")...)
+	case "c", "b", "u":
+		c.deviceNumber(d.Major, maxMajor, "major", at)
+		c.deviceNumber(d.Minor, maxMinor, "minor", at)
+	case "p":
+	default:
+		c.errorf("unknown %s", quote(d.Type)).at(at("type")...)
 	}
-	c.noNUL(d.Path, at...)
+	if d.FileMode != nil && *d.FileMode > 0o7777 {
+		c.errorf("larger than 07777, found 0%o", uint32(*d.FileMode)).at(at("fileMode")...)
+	}
+	if d.UID != nil && *d.UID == noID {
+		c.errorAt(reservedID).at(at("uid")...)
+	}
+	if d.GID != nil && *d.GID == noID {
+		c.errorAt(reservedID).at(at("gid")...)
+	}
+}
+
+func (c *checker) devicePath(earlier map[string]*specs.LinuxDevice, d *specs.LinuxDevice, at spot) {
 	clean := path.Clean(d.Path)
 	switch {
+	case d.Path == "":
+		c.missing().at(at("path")...)
+		return
 	case !path.IsAbs(d.Path):
-		c.errorf("must be absolute, found %s", quote(d.Path)).at(at...)
+		c.errorf("must be absolute, found %s", quote(d.Path)).at(at("path")...)
 		return
 	case dotdot(d.Path):
-		c.errorf(`contains ".."`).at(at...)
+		c.errorAt(`contains ".."`).at(at("path")...)
 		return
+	case c.nul(d.Path):
+		c.errorAt(nulText).at(at("path")...)
 	case len(d.Path) > maxPath:
-		c.errorf("longer than %d bytes", maxPath).at(at...)
+		c.errorf("longer than %d bytes", maxPath).at(at("path")...)
 	case clean == "/" || within(clean, "/proc") || within(clean, "/sys"):
-		c.errorf("not allowed: %s", quote(clean)).at(at...)
+		c.errorf("not allowed: %s", quote(clean)).at(at("path")...)
 	}
 	// Engines list a device twice when it was asked for twice. That is harmless
 	// as long as both mean the same device.
@@ -62,18 +70,18 @@ func (c *checker) devicePath(earlier map[string]*specs.LinuxDevice, d *specs.Lin
 	if e == nil {
 		earlier[clean] = d
 	} else if e.Type != d.Type || e.Major != d.Major || e.Minor != d.Minor {
-		c.errorf("duplicate %s with another type or number", quote(clean)).at(at...)
+		c.errorf("duplicate %s with another type or number", quote(clean)).at(at("path")...)
 	}
 }
 
-func (c *checker) deviceNumber(n, limit int64, at []any) {
+func (c *checker) deviceNumber(n, limit int64, name string, at spot) {
 	switch {
 	case n < 0:
-		c.errorf("%d is not allowed here", n).at(at...)
+		c.errorf("%d is not allowed here", n).at(at(name)...)
 	case n > limit:
-		c.errorf("%d is %s", n, rangeText(0, uint64(limit))).at(at...)
-	case n == 0 && c.inConfig && c.Raw != nil && !c.present(at...):
-		c.errorAt("required field missing").at(at...)
+		c.errorf("%d is %s", n, rangeText(0, uint64(limit))).at(at(name)...)
+	case n == 0 && c.Raw != nil && !c.present(at(name)...):
+		c.missing().at(at(name)...)
 	}
 }
 
@@ -95,26 +103,31 @@ func (c *checker) deviceRules(r *specs.LinuxResources) {
 	if r == nil {
 		return
 	}
-	for i, rule := range r.Devices {
-		at := []any{"linux", "resources", "devices", i}
-		if t := rule.Type; t != "" && t != "a" && t != "b" && t != "c" {
-			c.errorf("unknown %s", quote(t)).at(under(at, "type")...)
+	for i := range r.Devices {
+		c.deviceRule(&r.Devices[i], func(more ...any) []any {
+			return append([]any{"linux", "resources", "devices", i}, more...)
+		})
+	}
+}
+
+func (c *checker) deviceRule(rule *specs.LinuxDeviceCgroup, at spot) {
+	if t := rule.Type; t != "" && t != "a" && t != "b" && t != "c" {
+		c.errorf("unknown %s", quote(t)).at(at("type")...)
+	}
+	if rule.Access == "" {
+		c.errorAt("must not be empty").at(at("access")...)
+	}
+	for _, letter := range rule.Access {
+		if letter != 'r' && letter != 'w' && letter != 'm' {
+			c.errorf("unknown letter %s", quote(string(letter))).at(at("access")...)
+			break
 		}
-		if rule.Access == "" {
-			c.errorAt("must not be empty").at(under(at, "access")...)
-		}
-		for _, letter := range rule.Access {
-			if letter != 'r' && letter != 'w' && letter != 'm' {
-				c.errorf("unknown letter %s", quote(string(letter))).at(under(at, "access")...)
-				break
-			}
-		}
-		// -1 is the wildcard of this list.
-		if n := rule.Major; n != nil && (*n < -1 || *n > maxMajor) {
-			c.errorf("%d is %s", *n, rangeText(-1, maxMajor)).at(under(at, "major")...)
-		}
-		if n := rule.Minor; n != nil && (*n < -1 || *n > maxMinor) {
-			c.errorf("%d is %s", *n, rangeText(-1, maxMinor)).at(under(at, "minor")...)
-		}
+	}
+	// -1 is the wildcard of this list.
+	if n := rule.Major; n != nil && (*n < -1 || *n > maxMajor) {
+		c.errorf("%d is %s", *n, rangeText(-1, maxMajor)).at(at("major")...)
+	}
+	if n := rule.Minor; n != nil && (*n < -1 || *n > maxMinor) {
+		c.errorf("%d is %s", *n, rangeText(-1, maxMinor)).at(at("minor")...)
 	}
 }

@@ -31,22 +31,30 @@ func hookLists(h *specs.Hooks) []hookList {
 
 func (c *checker) hooks() {
 	for _, list := range hookLists(c.Spec.Hooks) {
-		for i, h := range list.hooks {
-			at := []any{"hooks", list.name, i}
-			if !missing(c, h.Path, under(at, "path")...) && !path.IsAbs(h.Path) {
-				c.errorf("must be absolute, found %s", quote(h.Path)).at(under(at, "path")...)
-			}
-			if h.Timeout != nil && *h.Timeout <= 0 {
-				c.errorf("must be greater than zero, found %d", *h.Timeout).at(under(at, "timeout")...)
-			}
-			for j, e := range h.Env {
-				switch strings.IndexByte(e, '=') {
-				case -1:
-					c.errorf(`missing "=" in %s`, quote(e)).at(under(at, "env", j)...)
-				case 0:
-					c.errorf("empty name in %s", quote(e)).at(under(at, "env", j)...)
-				}
-			}
+		for i := range list.hooks {
+			c.hook(&list.hooks[i], func(more ...any) []any {
+				return append([]any{"hooks", list.name, i}, more...)
+			})
+		}
+	}
+}
+
+func (c *checker) hook(h *specs.Hook, at spot) {
+	switch {
+	case h.Path == "":
+		c.missing().at(at("path")...)
+	case !path.IsAbs(h.Path):
+		c.errorf("must be absolute, found %s", quote(h.Path)).at(at("path")...)
+	}
+	if h.Timeout != nil && *h.Timeout <= 0 {
+		c.errorf("must be greater than zero, found %d", *h.Timeout).at(at("timeout")...)
+	}
+	for j, e := range h.Env {
+		switch strings.IndexByte(e, '=') {
+		case -1:
+			c.errorf(`missing "=" in %s`, quote(e)).at(at("env", j)...)
+		case 0:
+			c.errorf("empty name in %s", quote(e)).at(at("env", j)...)
 		}
 	}
 }

@@ -19,19 +19,20 @@ func (c *checker) restrictedPaths(l *specs.Linux) {
 			c.errorAt("needs a mount namespace").at("linux", list.name)
 		}
 		for i, p := range list.paths {
-			at := []any{"linux", list.name, i}
-			c.noNUL(p, at...)
+			at := func() []any { return []any{"linux", list.name, i} }
 			switch {
+			case c.nul(p):
+				c.errorAt(nulText).at(at()...)
 			case p == "":
-				c.errorAt("must not be empty").at(at...)
+				c.errorAt("must not be empty").at(at()...)
 			case !path.IsAbs(p):
-				c.errorf("must be absolute, found %s", quote(p)).at(at...)
+				c.errorf("must be absolute, found %s", quote(p)).at(at()...)
 			case dotdot(p):
-				c.errorf(`contains "..": %s`, quote(p)).at(at...)
+				c.errorf(`contains "..": %s`, quote(p)).at(at()...)
 			case path.Clean(p) == "/":
-				c.errorAt("must not be the root").at(at...)
+				c.errorAt("must not be the root").at(at()...)
 			case len(p) > maxPath:
-				c.errorf("longer than %d bytes", maxPath).at(at...)
+				c.errorf("longer than %d bytes", maxPath).at(at()...)
 			}
 		}
 	}
@@ -92,7 +93,10 @@ func (c *checker) memoryPolicy(m *specs.LinuxMemoryPolicy) {
 	}
 	at := []any{"linux", "memoryPolicy"}
 	known := has(memoryModes[:], m.Mode)
-	if !missing(c, m.Mode, under(at, "mode")...) && !known {
+	switch {
+	case m.Mode == "":
+		c.missing().at(under(at, "mode")...)
+	case !known:
 		c.errorf("unknown %s", quote(string(m.Mode))).
 			words("invalid memory policy mode " + quote(string(m.Mode))).at(under(at, "mode")...)
 	}
@@ -126,7 +130,8 @@ func (c *checker) personality(p *specs.LinuxPersonality) {
 		return
 	}
 	switch {
-	case missing(c, p.Domain, "linux", "personality", "domain"):
+	case p.Domain == "":
+		c.missing().at("linux", "personality", "domain")
 	case p.Domain != specs.PerLinux && p.Domain != specs.PerLinux32:
 		c.errorf("unknown %s", quote(string(p.Domain))).
 			words("invalid personality domain "+bare(string(p.Domain))).at("linux", "personality", "domain")

@@ -15,8 +15,9 @@ func (c *checker) mounts() {
 	for i := range c.Spec.Mounts {
 		m := &c.Spec.Mounts[i]
 		c.destination(m, i)
-		c.noNUL(m.Source, "mounts", i, "source")
-		c.noNUL(m.Type, "mounts", i, "type")
+		if c.nul(m.Source) || c.nul(m.Type) {
+			c.errorAt("source or type "+nulText).at("mounts", i)
+		}
 		switch {
 		case isBind(m):
 			if m.Source == "" {
@@ -39,33 +40,37 @@ func isBind(m *specs.Mount) bool {
 }
 
 func (c *checker) destination(m *specs.Mount, i int) {
-	at := []any{"mounts", i, "destination"}
 	dest := m.Destination
-	if missing(c, dest, at...) {
+	say := func(f finding) { f.at("mounts", i, "destination") }
+	switch {
+	case dest == "":
+		say(c.missing())
 		return
-	}
-	c.noNUL(dest, at...)
-	if !path.IsAbs(dest) {
-		c.warn("not absolute, taken as " + bare(path.Clean("/"+dest))).at(at...)
-	}
-	if len(dest) > maxPath {
-		c.errorf("longer than %d bytes", maxPath).at(at...)
+	case c.nul(dest):
+		say(c.errorAt(nulText))
+	case len(dest) > maxPath:
+		say(c.errorf("longer than %d bytes", maxPath))
 		return
 	}
 	for name := range strings.SplitSeq(dest, "/") {
 		if len(name) > 255 {
-			c.errorAt("has a name longer than 255 bytes").at(at...)
+			say(c.errorAt("has a name longer than 255 bytes"))
 			return
 		}
 	}
-	clean := path.Clean("/" + dest)
+	clean := dest
+	if !path.IsAbs(dest) {
+		clean = path.Clean("/" + dest)
+		say(c.warn("not absolute, taken as " + bare(clean)))
+	}
+	clean = path.Clean(clean)
 	switch {
 	case clean == "/":
-		c.errorAt("must not be the root").at(at...)
+		say(c.errorAt("must not be the root"))
 	case clean == "/proc" && m.Type != "proc" && !isBind(m):
-		c.errorf("cannot be mounted inside /proc: the type is %s, not proc", quote(m.Type)).at(at...)
+		say(c.errorf("cannot be mounted inside /proc: the type is %s, not proc", quote(m.Type)))
 	case strings.HasPrefix(clean, "/proc/") && !has(overProc[:], clean[len("/proc/"):]):
-		c.errorAt("cannot be mounted inside /proc").at(at...)
+		say(c.errorAt("cannot be mounted inside /proc"))
 	}
 }
 

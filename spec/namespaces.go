@@ -17,25 +17,27 @@ var namespaceTypes = [...]specs.LinuxNamespaceType{
 func (c *checker) namespaces(l *specs.Linux) {
 	var seen uint64
 	for i, ns := range l.Namespaces {
-		at := []any{"linux", "namespaces", i}
 		n := index(namespaceTypes[:], ns.Type)
 		switch {
-		case missing(c, ns.Type, under(at, "type")...):
+		case ns.Type == "":
+			c.missing().at("linux", "namespaces", i, "type")
 		case n < 0:
-			c.unknownWord(ns.Type, namespaceTypes[:]).
-				words("namespace {" + quote(string(ns.Type)) + " " + quote(ns.Path) + "} does not exist").
-				at(under(at, "type")...)
+			c.unknownWord(string(ns.Type), words(namespaceTypes[:])).
+				words("namespace {"+quote(string(ns.Type))+" "+quote(ns.Path)+"} does not exist").
+				at("linux", "namespaces", i, "type")
 		case seen&(1<<n) != 0:
-			c.errorf("duplicate %s", quote(string(ns.Type))).
-				words("malformed spec file: duplicated ns " + quote(string(ns.Type))).
-				at(under(at, "type")...)
+			name := quote(string(ns.Type))
+			c.errorAt("duplicate "+name).words("malformed spec file: duplicated ns "+name).
+				at("linux", "namespaces", i, "type")
 		default:
 			seen |= 1 << n
 		}
-		if ns.Path != "" && !path.IsAbs(ns.Path) {
-			c.errorf("must be absolute, found %s", quote(ns.Path)).at(under(at, "path")...)
+		switch {
+		case c.nul(ns.Path):
+			c.errorAt(nulText).at("linux", "namespaces", i, "path")
+		case ns.Path != "" && !path.IsAbs(ns.Path):
+			c.errorf("must be absolute, found %s", quote(ns.Path)).at("linux", "namespaces", i, "path")
 		}
-		c.noNUL(ns.Path, under(at, "path")...)
 	}
 }
 

@@ -63,14 +63,16 @@ func (c *checker) tooLong(s, list string, i int) {
 	if len(s) > maxArg {
 		c.errorf("longer than %d bytes", maxArg).at("process", list, i)
 	}
-	c.noNUL(s, "process", list, i)
+	if c.nul(s) {
+		c.errorAt(nulText).at("process", list, i)
+	}
 }
 
-// noNUL is for configurations made in memory: in a file the decoder finds it.
-func (c *checker) noNUL(s string, parts ...any) {
-	if strings.IndexByte(s, 0) >= 0 {
-		c.errorAt("contains a NUL byte").at(parts...)
-	}
+const nulText = "contains a NUL byte"
+
+// nul is for configurations made in memory: in a file the decoder finds them.
+func (c *checker) nul(s string) bool {
+	return c.Raw == nil && strings.IndexByte(s, 0) >= 0
 }
 
 func (c *checker) environment(p *specs.Process) {
@@ -100,12 +102,8 @@ func (c *checker) cwd(p *specs.Process) {
 
 func (c *checker) user(p *specs.Process) {
 	u := p.User
-	if c.userID(u.UID, "process", "user", "uid") {
-		c.mapped(u.UID, true, "process", "user", "uid")
-	}
-	if c.userID(u.GID, "process", "user", "gid") {
-		c.mapped(u.GID, false, "process", "user", "gid")
-	}
+	c.userID(u.UID, true, "uid")
+	c.userID(u.GID, false, "gid")
 	if u.Umask != nil && *u.Umask > 0o777 {
 		c.errorf("0%o is larger than 0777", *u.Umask).at("process", "user", "umask")
 	}
@@ -121,32 +119,37 @@ func (c *checker) user(p *specs.Process) {
 			c.errorAt(`reserved: 4294967295 means "no group"`).at("process", "user", "additionalGids", i)
 			continue
 		}
-		c.mapped(gid, false, "process", "user", "additionalGids", i)
+		if list := c.unmapped(gid, false); list != "" {
+			c.errorf("%d is not mapped by linux.%s", gid, list).at("process", "user", "additionalGids", i)
+		}
 	}
 }
 
-func (c *checker) userID(id uint32, parts ...any) bool {
+func (c *checker) userID(id uint32, user bool, name string) {
 	if id == noID {
-		c.errorAt("4294967295 is reserved").at(parts...)
-		return false
+		c.errorAt(reservedID).at("process", "user", name)
+	} else if list := c.unmapped(id, user); list != "" {
+		c.errorf("%d is not mapped by linux.%s", id, list).at("process", "user", name)
 	}
-	return true
 }
 
-// mapped checks an id of the container against the mappings, if there are any
-// and the file alone decides them.
-func (c *checker) mapped(id uint32, user bool, parts ...any) {
+const reservedID = "4294967295 is reserved"
+
+// unmapped names the mappings that an id of the container is missing from, if
+// there are any and the file alone decides them.
+func (c *checker) unmapped(id uint32, user bool) string {
 	path, own := c.namespace(specs.UserNamespace)
 	if !own || path != "" {
-		return
+		return ""
 	}
 	maps, name := c.Spec.Linux.UIDMappings, "uidMappings"
 	if !user {
 		maps, name = c.Spec.Linux.GIDMappings, "gidMappings"
 	}
-	if len(maps) > 0 && !covers(maps, id) {
-		c.errorf("%d is not mapped by linux.%s", id, name).at(parts...)
+	if len(maps) == 0 || covers(maps, id) {
+		return ""
 	}
+	return name
 }
 
 func covers(maps []specs.LinuxIDMapping, id uint32) bool {
@@ -228,7 +231,8 @@ func (c *checker) rlimits(limits []specs.POSIXRlimit) {
 	for i, r := range limits {
 		n := index(rlimitNames[:], r.Type)
 		switch {
-		case missing(c, r.Type, "process", "rlimits", i, "type"):
+		case r.Type == "":
+			c.missing().at("process", "rlimits", i, "type")
 		case n < 0:
 			c.unknownWord(r.Type, rlimitNames[:]).words("wrong rlimit value: "+bare(r.Type)).
 				at("process", "rlimits", i, "type")

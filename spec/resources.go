@@ -73,7 +73,10 @@ func (c *checker) otherResources(r *specs.LinuxResources) {
 		c.errorf("%d is not allowed (-1 means unlimited)", *r.Pids.Limit).at("linux", "resources", "pids", "limit")
 	}
 	for i, h := range r.HugepageLimits {
-		if !missing(c, h.Pagesize, "linux", "resources", "hugepageLimits", i, "pageSize") && !pageSize(h.Pagesize) {
+		switch {
+		case h.Pagesize == "":
+			c.missing().at("linux", "resources", "hugepageLimits", i, "pageSize")
+		case !pageSize(h.Pagesize):
 			c.errorf("unsupported %s, sizes look like 2MB or 1GB", quote(h.Pagesize)).
 				at("linux", "resources", "hugepageLimits", i, "pageSize")
 		}

@@ -67,7 +67,9 @@ func (c *checker) root() {
 		c.errorf("longer than %d bytes", maxPath).words("invalid rootfs").at("root", "path")
 		return
 	}
-	c.noNUL(r.Path, "root", "path")
+	if c.nul(r.Path) {
+		c.errorAt(nulText).at("root", "path")
+	}
 	root := c.RootPath()
 	if root == "/" {
 		c.errorAt("must not be the host root").words("invalid rootfs").at("root", "path")

@@ -10,8 +10,11 @@ func (c *checker) ioPriority(io *specs.LinuxIOPriority) {
 	if io == nil {
 		return
 	}
-	if !missing(c, io.Class, "process", "ioPriority", "class") {
-		knows(c, io.Class, ioClasses[:], "process", "ioPriority", "class")
+	switch {
+	case io.Class == "":
+		c.missing().at("process", "ioPriority", "class")
+	case !has(ioClasses[:], io.Class):
+		c.unknownWord(string(io.Class), nil).at("process", "ioPriority", "class")
 	}
 	if io.Priority < 0 || io.Priority > 7 {
 		c.errorf("%d is out of range (0 to 7)", io.Priority).at("process", "ioPriority", "priority")
@@ -33,16 +36,21 @@ func (c *checker) scheduler(s *specs.Scheduler) {
 	if s == nil {
 		return
 	}
-	if !missing(c, s.Policy, "process", "scheduler", "policy") {
-		if knows(c, s.Policy, schedulerPolicies[:], "process", "scheduler", "policy") {
-			c.schedulerFields(s)
-		}
+	switch {
+	case s.Policy == "":
+		c.missing().at("process", "scheduler", "policy")
+	case !has(schedulerPolicies[:], s.Policy):
+		c.unknownWord(string(s.Policy), words(schedulerPolicies[:])).at("process", "scheduler", "policy")
+	default:
+		c.schedulerFields(s)
 	}
 	if s.Nice < -20 || s.Nice > 19 {
 		c.errorf("out of range (-20 to 19), found %d", s.Nice).at("process", "scheduler", "nice")
 	}
 	for i, flag := range s.Flags {
-		knows(c, flag, schedulerFlags[:], "process", "scheduler", "flags", i)
+		if !has(schedulerFlags[:], flag) {
+			c.unknownWord(string(flag), words(schedulerFlags[:])).at("process", "scheduler", "flags", i)
+		}
 	}
 }
 

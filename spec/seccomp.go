@@ -34,76 +34,84 @@ func (c *checker) seccomp(s *specs.LinuxSeccomp) {
 	if s == nil {
 		return
 	}
-	at := []any{"linux", "seccomp"}
-	if !missing(c, s.DefaultAction, under(at, "defaultAction")...) {
-		c.seccompAction(s.DefaultAction, under(at, "defaultAction"))
-	}
+	at := func(more ...any) []any { return append([]any{"linux", "seccomp"}, more...) }
+	c.seccompAction(s.DefaultAction, "defaultAction", at)
 	if s.DefaultAction == specs.ActNotify {
-		c.errorAt("SCMP_ACT_NOTIFY is not allowed").at(under(at, "defaultAction")...)
+		c.errorAt("SCMP_ACT_NOTIFY is not allowed").at(at("defaultAction")...)
 	}
-	c.errno(s.DefaultErrnoRet, s.DefaultAction, under(at, "defaultErrnoRet"))
+	c.errno(s.DefaultErrnoRet, s.DefaultAction, "defaultErrnoRet", at)
 	for i, arch := range s.Architectures {
-		knows(c, arch, seccompArches[:], under(at, "architectures", i)...)
+		if !has(seccompArches[:], arch) {
+			c.unknownWord(string(arch), words(seccompArches[:])).at(at("architectures", i)...)
+		}
 	}
 	for i, flag := range s.Flags {
-		knows(c, flag, seccompFlags[:], under(at, "flags", i)...)
+		if !has(seccompFlags[:], flag) {
+			c.unknownWord(string(flag), words(seccompFlags[:])).at(at("flags", i)...)
+		}
 	}
 	notify := false
 	for i := range s.Syscalls {
-		c.seccompRule(&s.Syscalls[i], under(at, "syscalls", i))
+		c.seccompRule(&s.Syscalls[i], func(more ...any) []any {
+			return append([]any{"linux", "seccomp", "syscalls", i}, more...)
+		})
 		notify = notify || s.Syscalls[i].Action == specs.ActNotify
 	}
 	switch {
 	case notify && s.ListenerPath == "":
-		c.errorAt("required with SCMP_ACT_NOTIFY").at(under(at, "listenerPath")...)
+		c.errorAt("required with SCMP_ACT_NOTIFY").at(at("listenerPath")...)
 	case s.ListenerPath == "" && s.ListenerMetadata != "":
-		c.errorAt("only allowed together with listenerPath").at(under(at, "listenerMetadata")...)
+		c.errorAt("only allowed together with listenerPath").at(at("listenerMetadata")...)
 	}
 }
 
-func (c *checker) seccompAction(a specs.LinuxSeccompAction, at []any) {
-	if !has(seccompActions[:], a) {
-		c.unknownWord(a, seccompActions[:]).
-			words("string " + bare(string(a)) + " is not a valid action for seccomp").at(at...)
+func (c *checker) seccompAction(a specs.LinuxSeccompAction, name string, at spot) {
+	switch {
+	case a == "":
+		c.missing().at(at(name)...)
+	case !has(seccompActions[:], a):
+		c.unknownWord(string(a), words(seccompActions[:])).
+			words("string " + bare(string(a)) + " is not a valid action for seccomp").at(at(name)...)
 	}
 }
 
-func (c *checker) errno(n *uint, a specs.LinuxSeccompAction, at []any) {
+func (c *checker) errno(n *uint, a specs.LinuxSeccompAction, name string, at spot) {
 	switch {
 	case n == nil:
 	case a != specs.ActErrno && a != specs.ActTrace && has(seccompActions[:], a):
-		c.errorf("not allowed with %s", a).at(at...)
+		c.errorf("not allowed with %s", a).at(at(name)...)
 	case *n > maxErrno:
-		c.errorf("larger than %d, found %d", maxErrno, *n).at(at...)
+		c.errorf("larger than %d, found %d", maxErrno, *n).at(at(name)...)
 	}
 }
 
-func (c *checker) seccompRule(r *specs.LinuxSyscall, at []any) {
+func (c *checker) seccompRule(r *specs.LinuxSyscall, at spot) {
 	if len(r.Names) == 0 {
-		c.errorAt("must not be empty").at(under(at, "names")...)
+		c.errorAt("must not be empty").at(at("names")...)
 	}
 	for i, name := range r.Names {
 		switch {
 		case name == "":
-			c.errorAt("must not be empty").at(under(at, "names", i)...)
+			c.errorAt("must not be empty").at(at("names", i)...)
 		case name == "write" && r.Action == specs.ActNotify:
 			// The listener's descriptor is handed over after the filter is
 			// loaded; a notified write would wait for somebody who has not
 			// got it yet.
 			c.errorAt(`"write" cannot be notified`).
-				words("SCMP_ACT_NOTIFY cannot be used for the write syscall").at(under(at, "names", i)...)
+				words("SCMP_ACT_NOTIFY cannot be used for the write syscall").at(at("names", i)...)
 		}
 	}
-	if !missing(c, r.Action, under(at, "action")...) {
-		c.seccompAction(r.Action, under(at, "action"))
-	}
-	c.errno(r.ErrnoRet, r.Action, under(at, "errnoRet"))
+	c.seccompAction(r.Action, "action", at)
+	c.errno(r.ErrnoRet, r.Action, "errnoRet", at)
 	for i, arg := range r.Args {
 		if arg.Index > 5 {
-			c.errorf("out of range (0 to 5), found %d", arg.Index).at(under(at, "args", i, "index")...)
+			c.errorf("out of range (0 to 5), found %d", arg.Index).at(at("args", i, "index")...)
 		}
-		if !missing(c, arg.Op, under(at, "args", i, "op")...) {
-			knows(c, arg.Op, seccompOperators[:], under(at, "args", i, "op")...)
+		switch {
+		case arg.Op == "":
+			c.missing().at(at("args", i, "op")...)
+		case !has(seccompOperators[:], arg.Op):
+			c.unknownWord(string(arg.Op), words(seccompOperators[:])).at(at("args", i, "op")...)
 		}
 	}
 }

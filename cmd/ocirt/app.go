@@ -30,6 +30,7 @@ type app struct {
 
 	log       *slog.Logger
 	records   *records
+	logOpened bool
 	inherited inherited
 }
 

@@ -28,7 +28,7 @@ type creation struct {
 func (cr *creation) flags() []cli.Flag {
 	ignored := false
 	return []cli.Flag{
-		&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "bundle `DIR`ectory (default: the current one)", Destination: &cr.bundle},
+		&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "directory `DIR` of the bundle (default: the current one)", Destination: &cr.bundle},
 		&cli.StringFlag{Name: "config", Aliases: []string{"f"}, Usage: "another `FILE` in the bundle instead of config.json", Destination: &cr.config},
 		&cli.StringFlag{Name: "console-socket", Usage: "`PATH` of a listening socket that receives the terminal's master", Destination: &cr.options.ConsoleSocket},
 		&cli.StringFlag{Name: "pidfd-socket", Usage: "`PATH` of a listening socket that receives a pidfd of the container's first process", Destination: &cr.options.PidfdSocket},
@@ -181,7 +181,7 @@ func (cr *creation) check(b *spec.Bundle) error {
 	terminal := b.Spec.Process != nil && b.Spec.Process.Terminal
 	switch {
 	case cr.detach && terminal && cr.options.ConsoleSocket == "":
-		return fmt.Errorf("cannot allocate tty if %s will detach without setting console socket", a.name)
+		return advised{fmt.Errorf("cannot allocate tty if %s will detach without setting console socket", a.name), errNoSocket}
 	case cr.options.ConsoleSocket != "" && !(cr.detach && terminal):
 		return fmt.Errorf("cannot use console socket if %s will not detach or allocate tty", a.name)
 	}

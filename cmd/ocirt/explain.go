@@ -17,7 +17,7 @@ func (a *app) explainCommand() *cli.Command {
 		Name: "explain", Usage: "say what would be done to make a container, and why", ArgsUsage: "[bundle]",
 		Description: "Prints the steps in their order, each with the property of config.json that asks for\nit. Needs no privileges and starts nothing.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "bundle `DIR`ectory (default: the current one)", Destination: &bundle},
+			&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "directory `DIR` of the bundle (default: the current one)", Destination: &bundle},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON", Destination: &asJSON},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {

@@ -30,6 +30,7 @@ type records struct {
 
 // openLog acts on the flags that concern the log.
 func (a *app) openLog() error {
+	a.logOpened = true
 	r := &records{stderr: os.Stderr, level: slog.LevelInfo}
 	switch a.logFormat {
 	case "json":

@@ -27,8 +27,8 @@ func (a *app) end(err error) int {
 	case errors.As(err, &silent):
 		return int(silent)
 	}
-	if a.records.file == nil && a.logFile != "" || a.logFormat == "json" && !a.records.json {
-		_ = a.openLog() // flags were wrong before the log was opened; what is wrong with it may be err itself
+	if !a.logOpened {
+		_ = a.openLog() // the flags were wrong; what is wrong with the log may be err itself
 	}
 	a.report(err)
 	var coded cli.ExitCoder
@@ -42,7 +42,7 @@ func (a *app) end(err error) int {
 // config.json and a hint. With --log FILE, the message goes to standard error as well.
 func (a *app) report(err error) {
 	text := strings.TrimRight(err.Error(), "\n")
-	from, advice := origin(err), hint(err)
+	from, advice := origin(err), a.hint(err)
 	var attrs []any
 	if a.records.json {
 		if from != "" {

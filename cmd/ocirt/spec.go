@@ -20,7 +20,7 @@ func (a *app) specCommand() *cli.Command {
 		Name: "spec", Usage: "write a config.json to start from",
 		Description: "It describes a shell on a terminal, in a root file system called rootfs.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "bundle `DIR`ectory to write it to (default: the current one)", Destination: &bundle},
+			&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "write it to `DIR` (default: the current directory)", Destination: &bundle},
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "write it to `FILE` in the bundle instead of config.json", Destination: &file},
 			&cli.BoolFlag{Name: "rootless", Usage: "one that a user without privileges can start", Destination: &rootless},
 		},

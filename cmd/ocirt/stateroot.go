@@ -21,7 +21,7 @@ func (a *app) defaultRoot() (path string, sticky bool, err error) {
 	}
 	dir := os.Getenv("XDG_RUNTIME_DIR")
 	if dir == "" {
-		return "", false, errors.New("XDG_RUNTIME_DIR is not set: it names the place for the state of containers of ordinary users; set it or use --root")
+		return "", false, advised{errors.New("XDG_RUNTIME_DIR is not set, so there is no place for the state of an ordinary user's containers"), errNoRoot}
 	}
 	if !filepath.IsAbs(dir) {
 		return "", false, fmt.Errorf("XDG_RUNTIME_DIR: %q is not absolute", dir)

@@ -17,7 +17,7 @@ func (a *app) validateCommand() *cli.Command {
 		Name: "validate", Usage: "say everything that is wrong with a bundle", ArgsUsage: "[bundle]",
 		Description: "The exit status is 1 if something is. Needs no privileges and starts nothing.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "bundle `DIR`ectory (default: the current one)", Destination: &bundle},
+			&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "directory `DIR` of the bundle (default: the current one)", Destination: &bundle},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON", Destination: &asJSON},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {

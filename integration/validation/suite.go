@@ -36,7 +36,7 @@ func buildSuite(dir, pattern string) (*suite, error) {
 	}
 	module := filepath.Join(here, "suite")
 	bin := filepath.Join(dir, "bin")
-	if _, err := goTool(module, "build", "-o", bin+"/", "tool"); err != nil {
+	if _, err := goTool(module, "build", "-ldflags=-s -w", "-o", bin+"/", "tool"); err != nil {
 		return nil, err
 	}
 	source, err := goTool(module, "list", "-m", "-f", "{{.Dir}}", suiteModule)

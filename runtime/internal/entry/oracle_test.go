@@ -16,7 +16,7 @@ import (
 // stdout at the end. The interpreter reads the image as walk.go says, so it is the oracle
 // for walker and layout.
 func TestWalkerDoesWhatInterpreterDoes(t *testing.T) {
-	count := 400
+	count := 250
 	if os.Getenv(emulator) != "" {
 		count = 100
 	}
@@ -142,9 +142,9 @@ func randomProgram(r *rand.Rand) *Program {
 func (g *generator) call() {
 	c := g.harmless()
 	switch n := g.IntN(100); {
-	case n < 75:
+	case n < 87:
 		c.May()
-	case n < 97:
+	case n < 98:
 		errnos := []syscall.Errno{unix.EBADF, unix.EAGAIN, unix.ESPIPE, unix.EINVAL, unix.EMFILE, unix.EPERM}
 		g.Shuffle(len(errnos), func(i, j int) { errnos[i], errnos[j] = errnos[j], errnos[i] })
 		c.May(errnos[:1+g.IntN(maxErrnos)]...)

@@ -15,9 +15,7 @@ import (
 // walker and runs them, and the images that they make, under a user-mode emulator.
 func TestOtherArchitectures(t *testing.T) {
 	native(t)
-	if testing.Short() {
-		t.Skip("builds a test binary for each architecture")
-	}
+	need.Feature(t, "time", !testing.Short(), "builds a test binary for each architecture")
 	for arch, name := range map[string]string{
 		"amd64": "x86_64", "arm64": "aarch64", "loong64": "loongarch64",
 		"ppc64le": "ppc64le", "riscv64": "riscv64", "s390x": "s390x",

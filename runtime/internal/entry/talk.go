@@ -7,6 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// maxRights is how many descriptors the kernel takes in one message (SCM_MAX_FD).
+const maxRights = 253
+
 // RecordSize is the length of a Record in bytes.
 const RecordSize = 16
 
@@ -88,7 +91,7 @@ func (p *Program) TellFiles(label string, n int, fill func(files []Slot)) int {
 	report := p.Report()
 	note := p.Note()
 	control, files := p.rights(n, 0)
-	msg := p.message(p.Words(uint64(note.at), RecordSize), 1, control, unix.CmsgSpace(4*n))
+	msg := p.message(p.Words(uint64(note.at), RecordSize), 1, control, unix.CmsgSpace(4*len(files)))
 	fill(files)
 	c := p.Call(unix.SYS_SENDMSG, report, msg, unix.MSG_NOSIGNAL).Label(label)
 	return p.sign(note, c)
@@ -96,6 +99,10 @@ func (p *Program) TellFiles(label string, n int, fill func(files []Slot)) int {
 
 // rights places a control message with room for n descriptors.
 func (p *Program) rights(n int, value int32) (control Addr, files []Slot) {
+	if n < 0 || n > maxRights {
+		p.fault("%d descriptors in a message", n)
+		n = max(n, 0)
+	}
 	b := make([]byte, unix.CmsgSpace(4*n))
 	binary.NativeEndian.PutUint64(b, uint64(unix.CmsgLen(4*n)))
 	binary.NativeEndian.PutUint32(b[8:], unix.SOL_SOCKET)
@@ -125,14 +132,19 @@ func (p *Program) Wait(label string) *Call {
 
 // WaitFiles is Wait for a message with a payload of at most size bytes and at most n
 // descriptors. It returns where the payload will be, and the slots of the descriptors,
-// which are close-on-exec; what is not sent stays zero, or -1 for a descriptor.
+// which are close-on-exec; what is not sent stays zero, or -1 for a descriptor. The kernel
+// takes at most 253 descriptors in a message.
 func (p *Program) WaitFiles(label string, size, n int) (payload Addr, files []Slot) {
+	if size < 0 {
+		p.fault("payload of %d bytes", size)
+		size = 0
+	}
 	payload = p.Bytes(make([]byte, size))
 	var control Addr
 	space := 0
-	if n > 0 {
+	if n != 0 {
 		control, files = p.rights(n, -1)
-		space = unix.CmsgSpace(4 * n)
+		space = unix.CmsgSpace(4 * len(files))
 	}
 	msg := p.message(p.Words(uint64(payload), uint64(size)), 1, control, space)
 	p.Call(unix.SYS_RECVMSG, p.Report(), msg, unix.MSG_CMSG_CLOEXEC).Label(label).orGone()

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ocirt/ocirt/runtime/internal/entry"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 )
 
@@ -144,10 +145,11 @@ func (s SetMemoryPolicy) String() string {
 
 // Lower writes the call.
 func (s SetMemoryPolicy) Lower(i *step.Init) error {
-	// The kernel takes one bit less than it is told to.
-	mask, size := i.Words(s.Mask[:]...), maxNodes+1
-	if s.Nodes == "" {
-		mask, size = 0, 0
+	var mask entry.Addr
+	size := 0
+	if s.Nodes != "" {
+		mask = i.Words(s.Mask[:]...)
+		size = maxNodes + 1 // the kernel takes one bit less than it is told to
 	}
 	c := i.Call(unix.SYS_SET_MEMPOLICY, s.Mode|s.Flags, mask, size).Label("set memory policy")
 	if s.MayKeep {

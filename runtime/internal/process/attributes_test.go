@@ -351,38 +351,6 @@ func (printKeyring) Lower(i *step.Init) error {
 	return nil
 }
 
-func TestAffinity(t *testing.T) {
-	need.Root(t)
-	pinned := []func(*entry.Program){func(p *entry.Program) {
-		p.Call(unix.SYS_SCHED_SETAFFINITY, 0, 8, p.Words(1))
-	}}
-	in := input()
-	own := status(t, "Cpus_allowed_list")
-	if got := run(t, in, start{first: pinned}).ok(t).field("Cpus_allowed_list"); got != own {
-		t.Errorf("runs on %s, want %s", got, own)
-	}
-	in.Process.ExecCPUAffinity = &specs.CPUAffinity{Initial: "a-b", Final: "0"}
-	if got := run(t, in, start{}).ok(t).field("Cpus_allowed_list"); got != own {
-		t.Errorf("runs on %s, want %s: the property is for exec", got, own)
-	}
-}
-
-func TestNumberLists(t *testing.T) {
-	for list, want := range map[string]string{
-		"0": "1", "0-3": "f", "1,3-4, 6": "5a", "63": "8000000000000000",
-		"": "error", "a-b": "error", "5-1": "error", "99999999": "error", "1,": "error", "64": "error", "-1": "error",
-	} {
-		var mask [1]uint64
-		got := "error"
-		if err := setNumbers(mask[:], list); err == nil {
-			got = fmt.Sprintf("%x", mask[0])
-		}
-		if got != want {
-			t.Errorf("%q: %s, want %s", list, got, want)
-		}
-	}
-}
-
 func status(t *testing.T, name string) string {
 	t.Helper()
 	b, err := os.ReadFile("/proc/self/status")

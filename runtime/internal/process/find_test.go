@@ -134,6 +134,14 @@ func TestIdentityIsGivenBack(t *testing.T) {
 		}
 		return strings.Join(kept, "")
 	}
+	dumpable := func() int {
+		n, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	open := dumpable()
 	before := read()
 	id := identity{UID: 1000, GID: 1001, Groups: []uint32{5, 6}}
 	during := ""
@@ -142,6 +150,9 @@ func TestIdentityIsGivenBack(t *testing.T) {
 	}
 	if after := read(); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+	if n := dumpable(); n != open {
+		t.Errorf("dumpable is %d, was %d", n, open)
 	}
 	for _, want := range []string{"Uid:\t0\t0\t0\t1000\n", "Gid:\t0\t0\t0\t1001\n", "Groups:\t5 6 \n", "CapEff:\t0000000000000000\n"} {
 		if !strings.Contains(during, want) {

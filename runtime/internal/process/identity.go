@@ -38,8 +38,11 @@ func (id identity) do(f func() error) error {
 		return err
 	}
 	taken := old.change(id)
+	old.protect()
 	err = f()
-	if e := old.restore(taken); e != nil {
+	e := old.restore(taken)
+	old.protect()
+	if e != nil {
 		// Nothing may run on this thread any more; it ends with its goroutine.
 		runtime.LockOSThread()
 		return e
@@ -53,6 +56,7 @@ type saved struct {
 	groups   []int
 	head     unix.CapUserHeader
 	caps     [2]unix.CapUserData
+	dumpable int
 }
 
 // These calls of package unix, unlike those of package syscall, change the calling thread
@@ -67,8 +71,21 @@ func credentials() (*saved, error) {
 	s.uid, _ = unix.SetfsuidRetUid(-1)
 	s.gid, _ = unix.SetfsgidRetGid(-1)
 	var err error
-	s.groups, err = unix.Getgroups()
+	if s.groups, err = unix.Getgroups(); err != nil {
+		return nil, err
+	}
+	s.dumpable, err = unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
 	return s, err
+}
+
+// protect sets again whether others may look at this program: each change of identity
+// sets it to the sysctl fs.suid_dumpable, for all its threads.
+func (s *saved) protect() {
+	value := 0 // also for 2, which cannot be set, and keeps others out as well
+	if s.dumpable == 1 {
+		value = 1
+	}
+	_ = unix.Prctl(unix.PR_SET_DUMPABLE, uintptr(value), 0, 0, 0)
 }
 
 // change takes an identity, and reports whether the groups were changed.

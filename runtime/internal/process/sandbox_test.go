@@ -235,7 +235,7 @@ func TestSysctls(t *testing.T) {
 			}
 		}
 		for name, want := range map[string]string{
-			"net.nope": `cannot set sysctl "net.nope": no such sysctl: no such file or directory`,
+			"net.nope": `cannot set sysctl "net.nope": no such sysctl`,
 			"net.ipv4": `cannot set sysctl "net.ipv4" to value "x": is a directory`, "kernel.shmmni": `cannot set sysctl "kernel.shmmni" to value "x": invalid argument`,
 		} {
 			in.Bundle.Spec.Linux.Sysctl = map[string]string{name: "x"}

@@ -13,6 +13,10 @@ import (
 	"github.com/ocirt/ocirt/runtime/internal/step"
 )
 
+// ErrNoSysctl is returned for a parameter that the kernel does not have, or not in the
+// container's namespaces.
+var ErrNoSysctl = errors.New("no such sysctl")
+
 // SetSysctl writes a kernel parameter of the container's namespaces: the kernel takes
 // those of the thread that opens the file.
 type SetSysctl struct{ Name, Value string }
@@ -49,7 +53,8 @@ func (s SetSysctl) Do(b *step.Sandbox) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.ENOENT):
-		return fmt.Errorf("cannot set sysctl %q: no such sysctl: %w", s.Name, bare(err))
+		// Not the errno's words: engines would take them for a missing program.
+		return fmt.Errorf("cannot set sysctl %q: %w", s.Name, ErrNoSysctl)
 	default:
 		return fmt.Errorf("cannot set sysctl %q to value %q: %w", s.Name, s.Value, bare(err))
 	}

@@ -22,82 +22,7 @@ func MkdirAll(root *os.File, unsafePath string, mode uint32) (*os.File, error) {
 	if !errors.Is(err, unix.ENOENT) {
 		return f, err
 	}
-	dir, missing, err := deepest(root, unsafePath)
-	if err != nil {
-		return nil, err
-	}
-	return mkdirs(dir, missing, mode)
-}
-
-// mkdirs makes names below dir, which it closes.
-func mkdirs(dir *os.File, names []string, mode uint32) (*os.File, error) {
-	for _, name := range names {
-		next, err := mkdir(dir, name, mode)
-		dir.Close()
-		if err != nil {
-			return nil, err
-		}
-		dir = next
-	}
-	return dir, nil
-}
-
-// mkdir makes one directory, or accepts the one that came to be meanwhile.
-func mkdir(dir *os.File, name string, mode uint32) (*os.File, error) {
-	if err := linux.MkdirAt(dir, name, mode); err != nil && !errors.Is(err, unix.EEXIST) {
-		return nil, err
-	}
-	return linux.OpenAt(dir, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
-}
-
-// deepest opens the deepest existing directory on the way to unsafePath, and returns the
-// names that are missing below it, at least one.
-func deepest(root *os.File, unsafePath string) (dir *os.File, missing []string, err error) {
-	for range maxLinks {
-		names := components(unsafePath)
-		n := 0
-		dir, n, err = deepestOf(root, names)
-		if err != nil {
-			return nil, nil, err
-		}
-		if n == len(names) { // made by another meanwhile
-			dir.Close()
-			return nil, nil, &os.PathError{Op: "mkdirat", Path: unsafePath, Err: unix.EEXIST}
-		}
-		missing = names[n:]
-		if slices.Contains(missing, "..") {
-			// It would change its meaning as soon as the names before it exist.
-			dir.Close()
-			return nil, nil, &os.PathError{Op: "mkdirat", Path: unsafePath, Err: unix.ENOENT}
-		}
-		// A link that leads to nothing: images have them (/etc/resolv.conf), and what is
-		// missing is what it points to.
-		link, err := linux.ReadlinkAt(dir, missing[0])
-		if err != nil {
-			return dir, missing, nil
-		}
-		dir.Close()
-		if !path.IsAbs(link) {
-			link = strings.Join(names[:n], "/") + "/" + link
-		}
-		unsafePath = link + "/" + strings.Join(missing[1:], "/")
-	}
-	return nil, nil, &os.PathError{Op: "openat2", Path: unsafePath, Err: unix.ELOOP}
-}
-
-// deepestOf opens the directory of the longest run of names that exist.
-func deepestOf(root *os.File, names []string) (*os.File, int, error) {
-	for n := len(names); ; n-- {
-		dir, err := Open(root, strings.Join(names[:n], "/"), unix.O_PATH|unix.O_DIRECTORY)
-		if n == 0 || !errors.Is(err, unix.ENOENT) {
-			return dir, n, err
-		}
-	}
-}
-
-func components(unsafePath string) []string {
-	names := strings.Split(unsafePath, "/")
-	return slices.DeleteFunc(names, func(name string) bool { return name == "" || name == "." })
+	return create(root, unsafePath, unix.S_IFDIR|mode)
 }
 
 // CreateFile makes an empty file inside root, with its missing parents, and returns an
@@ -108,26 +33,91 @@ func CreateFile(root *os.File, unsafePath string, mode uint32) (*os.File, error)
 	if !errors.Is(err, unix.ENOENT) {
 		return f, err
 	}
-	dir, missing, err := deepest(root, unsafePath)
-	if err != nil {
-		return nil, err
+	return create(root, unsafePath, unix.S_IFREG|mode)
+}
+
+// create makes what is missing on the way to unsafePath: directories, and in the end a
+// directory or a file, as mode says.
+func create(root *os.File, unsafePath string, mode uint32) (*os.File, error) {
+	for range maxLinks {
+		names := components(unsafePath)
+		dir, n, err := deepest(root, names)
+		if err != nil {
+			return nil, err
+		}
+		missing := names[n:]
+		if slices.Contains(missing, "..") {
+			// It would change its meaning as soon as the names before it exist.
+			dir.Close()
+			return nil, &os.PathError{Op: "mkdirat", Path: unsafePath, Err: unix.ENOENT}
+		}
+		f, link, err := createBelow(dir, missing, mode)
+		if link == "" {
+			return f, err
+		}
+		// A link that leads to nothing: images have them (/etc/resolv.conf), and what is
+		// missing is what it points to.
+		if !path.IsAbs(link) {
+			link = strings.Join(names[:n], "/") + "/" + link
+		}
+		unsafePath = link + "/" + strings.Join(missing[1:], "/")
 	}
-	name := missing[len(missing)-1]
-	dir, err = mkdirs(dir, missing[:len(missing)-1], 0o755)
-	if err != nil {
-		return nil, err
+	return nil, &os.PathError{Op: "openat2", Path: unsafePath, Err: unix.ELOOP}
+}
+
+// deepest opens the directory of the longest run of names that exist, the last one not
+// considered, and says how long it is.
+func deepest(root *os.File, names []string) (*os.File, int, error) {
+	for n := max(len(names)-1, 0); ; n-- {
+		dir, err := Open(root, strings.Join(names[:n], "/"), unix.O_PATH|unix.O_DIRECTORY)
+		if n == 0 || !errors.Is(err, unix.ENOENT) {
+			return dir, n, err
+		}
 	}
-	defer dir.Close()
-	// mknod makes the file and opens nothing, so nothing else can be opened by mistake.
-	err = linux.MknodAt(dir, name, unix.S_IFREG|mode, 0)
-	if err != nil && !errors.Is(err, unix.EEXIST) {
-		return nil, err
+}
+
+// createBelow makes names below dir, which it closes. If the first one is a link, what it
+// says is returned instead.
+func createBelow(dir *os.File, names []string, mode uint32) (f *os.File, link string, err error) {
+	for i, name := range names {
+		isDir := i < len(names)-1 || mode&unix.S_IFMT == unix.S_IFDIR
+		switch {
+		case !isDir:
+			// Mknod makes the file and opens nothing, so nothing else can be opened by mistake.
+			err = linux.MknodAt(dir, name, mode, 0)
+		case mode&unix.S_IFMT == unix.S_IFDIR:
+			err = linux.MkdirAt(dir, name, mode&0o7777)
+		default:
+			err = linux.MkdirAt(dir, name, 0o755)
+		}
+		if errors.Is(err, unix.EEXIST) {
+			err = nil // made by another meanwhile
+			if i == 0 {
+				link, _ = linux.ReadlinkAt(dir, name)
+			}
+		}
+		if err == nil && link == "" {
+			f, err = openPlain(dir, name, isDir)
+		}
+		dir.Close()
+		if err != nil || link != "" {
+			return nil, link, err
+		}
+		dir = f
 	}
-	return openPlain(dir, name)
+	return dir, "", nil
+}
+
+func components(unsafePath string) []string {
+	names := strings.Split(unsafePath, "/")
+	return slices.DeleteFunc(names, func(name string) bool { return name == "" || name == "." })
 }
 
 // openPlain opens what stands in dir under this name and is no link.
-func openPlain(dir *os.File, name string) (*os.File, error) {
+func openPlain(dir *os.File, name string, isDir bool) (*os.File, error) {
+	if isDir {
+		return linux.OpenAt(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_DIRECTORY, 0)
+	}
 	f, err := linux.OpenAt(dir, name, unix.O_PATH|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err
@@ -168,7 +158,7 @@ func Target(root *os.File, unsafePath string, wantDir func() (bool, error)) (*os
 		return nil, err
 	}
 	if dir {
-		return MkdirAll(root, unsafePath, 0o755)
+		return create(root, unsafePath, unix.S_IFDIR|0o755)
 	}
-	return CreateFile(root, unsafePath, 0o755)
+	return create(root, unsafePath, unix.S_IFREG|0o755)
 }

@@ -63,7 +63,13 @@ func TestLife(t *testing.T) {
 	if ids, err := r.List(); err != nil || len(ids) != 0 {
 		t.Errorf("list is %q, %v", ids, err)
 	}
-	// What was opened before must not reach a new container of that name.
+	notTheNext(t, r, d, reader, rec)
+}
+
+// notTheNext checks that what was opened of a removed container does not reach a new
+// one of that name.
+func notTheNext(t *testing.T, r *Root, d, reader *Dir, rec *Record) {
+	t.Helper()
 	d2 := create(t, r, "demo")
 	if err := reader.Lock(t.Context()); !errors.Is(err, ErrNotFound) {
 		t.Errorf("locked a removed container: %v", err)
