@@ -13,6 +13,7 @@ import (
 	"github.com/ocirt/ocirt/runtime/internal/cgroup"
 	"github.com/ocirt/ocirt/runtime/internal/launch"
 	"github.com/ocirt/ocirt/runtime/internal/plan"
+	"github.com/ocirt/ocirt/runtime/internal/process"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 	"github.com/ocirt/ocirt/runtime/internal/store"
 	"github.com/ocirt/ocirt/spec"
@@ -122,6 +123,7 @@ func (rt *Runtime) prepare(id string, b *spec.Bundle, o CreateOptions) (*making,
 	if m.plan, err = plan.Compile(m.input); err != nil {
 		return nil, err
 	}
+	rt.warnCapabilities(m.input)
 	m.host = &step.Host{Input: m.input, Warn: rt.warnf}
 	if m.pidFile, err = preparePidFile(o.PidFile); err != nil {
 		return nil, err
@@ -143,6 +145,16 @@ func (rt *Runtime) check(b *spec.Bundle, o spec.Options) error {
 		return errs
 	}
 	return nil
+}
+
+// warnCapabilities says which capabilities the container asks for and will not have.
+func (rt *Runtime) warnCapabilities(in *step.Input) {
+	if names := process.Unavailable(in); len(names) > 0 {
+		rt.warnf("ignoring unknown or unavailable capabilities: %v", names)
+	}
+	for _, name := range process.Unraised(in) {
+		rt.warnf("can't raise ambient capability %s: it is not both permitted and inheritable", name)
+	}
 }
 
 // cgroups decides where the container's groups will be.
@@ -195,6 +207,9 @@ func (m *making) make() (_ *Container, err error) {
 		return nil, err
 	}
 	defer listener.Close()
+	if err := m.giveStreams(); err != nil {
+		return nil, err
+	}
 	files := append(append(m.options.Stdio[:], m.options.ListenFiles...), m.options.ExtraFiles...)
 	init, err := launch.Create(launch.Request{
 		Input: m.input, Plan: m.plan, Host: m.host, Files: files, Listener: listener, Builder: m.rt.builderFile,
@@ -226,6 +241,15 @@ func (m *making) make() (_ *Container, err error) {
 	}
 	m.dir.Unlock()
 	return c, nil
+}
+
+// giveStreams lets the container's user open its own standard streams anew, unless they
+// will be a terminal of its own.
+func (m *making) giveStreams() error {
+	if m.input.Process != nil && m.input.Process.Terminal {
+		return nil
+	}
+	return process.GiveStreams(m.input, m.options.Stdio[:])
 }
 
 // handOver gives the outside world what it asked for, in runc's order: terminal, pidfd,

@@ -67,6 +67,8 @@ func (c *Container) mayStart() error {
 // release sends init the byte it waits for. The connection is closed by execve, or brings
 // the failure of a call.
 func (c *Container) release(conn int, b *spec.Bundle) error {
+	root := c.openRoot() // init may be gone when it is needed
+	defer root.Close()
 	if err := unix.Send(conn, []byte{1}, unix.MSG_NOSIGNAL); err != nil {
 		return fmt.Errorf("cannot speak to init: %w", err)
 	}
@@ -84,7 +86,7 @@ func (c *Container) release(conn int, b *spec.Bundle) error {
 	if !ok {
 		return fmt.Errorf("bug in ocirt: init sent %d bytes", len(msg))
 	}
-	return c.startFault(r, b)
+	return c.startFault(r, b, root)
 }
 
 // poststart runs the poststart hooks. If one fails the container is stopped (runtime-spec,

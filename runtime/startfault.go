@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -16,7 +17,7 @@ import (
 // startFault explains why init could not become the container's program. Which call of
 // init's program failed is counted from its end, because the beginning depends on what
 // Create found on the host.
-func (c *Container) startFault(r entry.Record, b *spec.Bundle) error {
+func (c *Container) startFault(r entry.Record, b *spec.Bundle, root *os.File) error {
 	in := &step.Input{ID: c.rec.ID, Bundle: b, Process: b.Spec.Process, Facts: probe()}
 	fault, exec := launch.StartFault(in, r, c.rec.InitCalls-r.Call)
 	if !exec {
@@ -25,8 +26,7 @@ func (c *Container) startFault(r entry.Record, b *spec.Bundle) error {
 	path := b.Spec.Process.Args[0]
 	// The words and their order are matched by engines; the explanation comes after them.
 	err := fmt.Errorf("exec %s: %w", path, r.Errno)
-	if root, rootErr := c.openRoot(); rootErr == nil {
-		defer root.Close()
+	if root != nil {
 		if why := process.ExplainExec(root, path, r.Errno, in); why != "" {
 			err = fmt.Errorf("%w: %s", err, why)
 		}
@@ -34,12 +34,14 @@ func (c *Container) startFault(r entry.Record, b *spec.Bundle) error {
 	return err
 }
 
-// openRoot opens the container's root file system on the host, for looking at only. Mounts
-// of the container are not seen through it; those of its image are.
-func (c *Container) openRoot() (*os.File, error) {
-	fd, err := unix.Open(c.rec.Rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
+// openRoot opens the container's root for looking at: as init sees it, with all mounts, or
+// else the root file system on the host. It returns nil if there is neither.
+func (c *Container) openRoot() *os.File {
+	for _, path := range []string{"/proc/" + strconv.Itoa(c.rec.Pid) + "/root", c.rec.Rootfs} {
+		fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			return os.NewFile(uintptr(fd), path)
+		}
 	}
-	return os.NewFile(uintptr(fd), c.rec.Rootfs), nil
+	return nil
 }

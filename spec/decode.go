@@ -51,7 +51,12 @@ func decodeSpec(file, src string) (*specs.Spec, *decoder) {
 	d := &decoder{src: src, file: file}
 	s := new(specs.Spec)
 	if d.begin() {
+		null := d.null()
+		d.pos = 0
 		d.decodeSpec(s)
+		if null && len(d.problems) > 0 {
+			d.problems[0].Contract = "config cannot be null"
+		}
 		d.end()
 	}
 	return s, d

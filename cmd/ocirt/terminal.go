@@ -79,14 +79,10 @@ func (t *terminal) resize() {
 	}
 }
 
-// copyIn copies what the user types. The end of a file or pipe is passed on as what ends
-// the input of a terminal, or else the container would wait for ever.
+// copyIn copies what the user types.
 func (t *terminal) copyIn() {
 	defer t.restoreOnPanic()
-	_, err := io.Copy(t.master, struct{ io.Reader }{os.Stdin})
-	if err == nil && t.saved == nil {
-		_, _ = t.master.Write([]byte{4}) // VEOF
-	}
+	_, _ = io.Copy(t.master, struct{ io.Reader }{os.Stdin})
 }
 
 // copyOut copies the container's output, to its end: a read fails when nobody has the

@@ -43,9 +43,9 @@ type Done struct {
 }
 
 // maxWalk is where Interpret gives a program up. ElseBack can make one that has no end.
-const maxWalk = 1 << 20
+const maxWalk = 1 << 18
 
-// ErrEndless is returned by Interpret for a program that makes more than a million calls.
+// ErrEndless is returned by Interpret for a program that makes more than 262144 calls.
 var ErrEndless = errors.New("program does not end")
 
 // Interpret does in Go what the walkers do in assembler, reading the same image, with k

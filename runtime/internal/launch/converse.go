@@ -95,9 +95,19 @@ func Fault(p *entry.Program, pl *plan.Plan, r entry.Record) error {
 	}
 	out := &step.Error{Where: "init", Err: err}
 	if e, ok := pl.Step(n); ok {
-		out.Step, out.From = e.Step.String(), e.From
+		out.Step, out.From, out.Err = e.Step.String(), e.From, explained(e.Step, r.Errno, err)
 	}
 	return out
+}
+
+// explained adds what a step knows about an errno of its calls.
+func explained(s step.Step, errno unix.Errno, err error) error {
+	if x, ok := s.(interface{ Explain(unix.Errno) string }); ok {
+		if why := x.Explain(errno); why != "" {
+			return fmt.Errorf("%w: %s", err, why)
+		}
+	}
+	return err
 }
 
 func isEnter(pl *plan.Plan, n int) bool {

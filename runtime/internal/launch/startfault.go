@@ -32,6 +32,7 @@ func StartFault(in *step.Input, r entry.Record, fromEnd int) (err error, exec bo
 	out := &step.Error{Where: "init", Err: fault}
 	if n >= 0 && n < len(final) {
 		out.Step, out.From = final[n].Step.String(), final[n].From
+		out.Err = explained(final[n].Step, r.Errno, fault)
 	}
 	return out, n >= 0 && n == len(final)-1
 }

@@ -44,7 +44,8 @@ type Points struct {
 // Lower writes init's calls from its birth to the end of the building.
 //
 // Order and reasons: not dumpable before anything is joined, so that no process inside can
-// trace or read this one (CVE-2016-9962). Cgroups first, while the host's rights are
+// trace or read this one (CVE-2016-9962), and no crash writes a core; but after Before,
+// because the files in /proc of a process that is not dumpable are root's. Cgroups first, while the host's rights are
 // there, and before a cgroup namespace takes its root from them. With privileges the user
 // namespace is joined last, because it takes away the right to join what the host owns;
 // without, first, because it gives the rights. A pid namespace that exists is entered only
@@ -56,14 +57,13 @@ func (s *Set) Lower(e Enter) (Points, error) {
 	if s.makes(unix.CLONE_NEWUSER) {
 		dumpable = 1 // or an ordinary user may not write the maps
 	}
+	if err := e.Before(p); err != nil {
+		return at, err
+	}
 	p.Call(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, dumpable).Label("become non-dumpable")
-	p.Call(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_CORE, p.Words(0, 0), 0).Label("switch core dumps off")
 	zero := p.String("0")
 	for _, fd := range e.Tasks {
 		p.Call(unix.SYS_WRITE, fd, zero, 1).Label("join cgroup")
-	}
-	if err := e.Before(p); err != nil {
-		return at, err
 	}
 	s.join(e)
 	s.makeUser(e, &at)

@@ -13,7 +13,6 @@ import (
 // started if that is -1.
 func (s *Set) Rejoin(p *entry.Program, pidfd int) (forked int) {
 	p.Call(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0).Label("become non-dumpable")
-	p.Call(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_CORE, p.Words(0, 0), 0).Label("switch core dumps off")
 	flags := s.newFlags()
 	for _, j := range s.Join {
 		if j.Kind.Flag != unix.CLONE_NEWUSER || !ownUserNamespace(j.Path) {

@@ -49,6 +49,7 @@ func sandbox() []Part {
 		RunHooksCreateRuntime,   // host
 		RunHooksCreateContainer, // the only ones of the three that run inside
 		rootfs.Pivot,
+		process.EarlyDirectory,   // while the root can still be written to
 		tty.Console,              // the device node must be in the new root, and before the masks (CVE-2025-52565)
 		rootfs.ReadOnly,          // after the console, which writes to /dev
 		ns.Hostname,              // after the hooks: a host's hook may look at it unset

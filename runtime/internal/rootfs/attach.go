@@ -23,6 +23,9 @@ type Place struct {
 // open opens the place; if it is missing, it is made as wantDir says.
 func (p Place) open(root *os.File, wantDir func() (bool, error)) (*os.File, error) {
 	f, err := p.find(root, wantDir)
+	if errors.Is(err, unix.EROFS) {
+		return nil, fmt.Errorf("%q does not exist in a read-only mount: %w", "/"+p.UnsafePath, err)
+	}
 	if err != nil || p.OnProc {
 		return f, err
 	}
@@ -63,14 +66,37 @@ func (p Place) find(root *os.File, wantDir func() (bool, error)) (*os.File, erro
 
 func yes() (bool, error) { return true, nil }
 
-// attach puts a detached mount in its place.
-func attach(b *step.Sandbox, mount *os.File, p Place, wantDir func() (bool, error)) error {
+// attach puts a detached mount in its place, after it has been changed as list says.
+func attach(b *step.Sandbox, mount *os.File, p Place, wantDir func() (bool, error), list []linux.MountAttr) error {
 	target, err := p.open(b.Root, wantDir)
 	if err != nil {
 		return err
 	}
 	defer target.Close()
+	return finish(b, mount, target, list)
+}
+
+// finish changes a detached mount and attaches it. A kernel without mount attributes by
+// handle can change it only when it is attached.
+func finish(b *step.Sandbox, mount, target *os.File, list []linux.MountAttr) error {
+	if oldKernel(b.Input) {
+		if err := move(mount, target); err != nil {
+			return err
+		}
+		return oldSetAttrs(b, mount, list)
+	}
+	if err := setAttrs(mount, list); err != nil {
+		return err
+	}
 	return move(mount, target)
+}
+
+// change changes a mount that is attached.
+func change(b *step.Sandbox, mount *os.File, list ...linux.MountAttr) error {
+	if oldKernel(b.Input) {
+		return oldSetAttrs(b, mount, list)
+	}
+	return setAttrs(mount, list)
 }
 
 func move(mount, target *os.File) error {
@@ -100,12 +126,10 @@ func isDir(f *os.File) func() (bool, error) {
 	}
 }
 
-// setAttrs makes changes to a mount, in as few calls as keep their order. Alone says that
-// nothing is below the mount, so that recursive or not is the same.
-func setAttrs(mount *os.File, alone bool, list ...linux.MountAttr) error {
+// setAttrs makes changes to a mount, in as few calls as keep their order.
+func setAttrs(mount *os.File, list []linux.MountAttr) error {
 	var call linux.MountAttr
 	for _, c := range list {
-		c.Recursive = c.Recursive && !alone
 		if nothing(c) || join(&call, c) {
 			continue
 		}
@@ -118,6 +142,15 @@ func setAttrs(mount *os.File, alone bool, list ...linux.MountAttr) error {
 		return nil
 	}
 	return linux.SetMountAttr(mount, call)
+}
+
+// flat makes recursive changes plain, for a mount with nothing below it: then they can
+// be made in one call with plain ones.
+func flat(list []linux.MountAttr) []linux.MountAttr {
+	for i := range list {
+		list[i].Recursive = false
+	}
+	return list
 }
 
 func nothing(c linux.MountAttr) bool { return c.Set|c.Clear|c.Propagation == 0 }

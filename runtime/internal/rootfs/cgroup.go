@@ -100,10 +100,7 @@ func (s MountCgroup2) do(b *step.Sandbox) error {
 		return err
 	}
 	defer mount.Close()
-	if err := setAttrs(mount, false, list...); err != nil {
-		return err
-	}
-	return attach(b, mount, s.Place, yes)
+	return attach(b, mount, s.Place, yes, list)
 }
 
 // Do mounts a tmpfs with a directory for each hierarchy.
@@ -126,14 +123,11 @@ func (s MountCgroup1) do(b *step.Sandbox) error {
 	}
 	// All places are there, so it can be read-only before anyone sees it.
 	list := append([]linux.MountAttr{{Set: s.Attr.Set, Clear: s.Attr.Clear}}, propagate(s.Propagation)...)
-	if err := setAttrs(mount, true, list...); err != nil {
-		return err
-	}
-	if err := attach(b, mount, s.Place, yes); err != nil {
+	if err := attach(b, mount, s.Place, yes, flat(list)); err != nil {
 		return err
 	}
 	for _, c := range s.Hierarchies {
-		if err := s.hierarchy(mount, c); err != nil {
+		if err := s.hierarchy(b, mount, c); err != nil {
 			return fmt.Errorf("hierarchy %s: %w", path.Base(c.Mount), err)
 		}
 	}
@@ -163,7 +157,7 @@ func makeHierarchy(dir *os.File, c step.Cgroup) error {
 
 // hierarchy mounts one: with a cgroup namespace the hierarchy itself, which begins at the
 // container's group, otherwise that group.
-func (s MountCgroup1) hierarchy(dir *os.File, c step.Cgroup) error {
+func (s MountCgroup1) hierarchy(b *step.Sandbox, dir *os.File, c step.Cgroup) error {
 	target, err := linux.OpenAt(dir, path.Base(c.Mount), unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
@@ -187,10 +181,7 @@ func (s MountCgroup1) hierarchy(dir *os.File, c step.Cgroup) error {
 		return err
 	}
 	defer mount.Close()
-	if err := setAttrs(mount, true, list...); err != nil {
-		return err
-	}
-	return linux.MoveMount(mount, target)
+	return finish(b, mount, target, flat(list))
 }
 
 // mountHierarchy mounts the hierarchy of these controllers, or the one with this name.

@@ -104,6 +104,28 @@ func TestDevicesInUserNamespace(t *testing.T) {
 	})
 }
 
+// Whose network namespace is the host's may not mount a sysfs.
+func TestSysfsInUserNamespaceWithHostNetwork(t *testing.T) {
+	need.UserNamespaces(t)
+	steptest.In(t, steptest.Options{User: true}, func(t *testing.T) {
+		in := input(t, usual()[5])
+		in.Bundle.Spec.Linux.Namespaces = append(in.Bundle.Spec.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+		steptest.Build(t, in, everything, func(b *step.Sandbox, err error) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range steptest.Mounts(t, b) {
+				if strings.HasPrefix(m.Point, "/sys") && !m.Has("ro") {
+					t.Errorf("writable: %+v", m)
+				}
+			}
+			if _, err := os.Stat("/sys/kernel"); err != nil {
+				t.Error(err)
+			}
+		})
+	})
+}
+
 // A hostile image tries to have something made or mounted outside of the root.
 func TestHostileImage(t *testing.T) {
 	need.Root(t)

@@ -58,8 +58,8 @@ func (s Mount) do(b *step.Sandbox) error {
 		return s.oldMount(b, target)
 	}
 	mount, err := s.detached()
-	if err != nil && s.Type == "sysfs" && errors.Is(err, unix.EPERM) {
-		mount, err = hostSysfs()
+	if s.Type == "sysfs" && errors.Is(err, unix.EPERM) {
+		return s.hostSysfs(b, target)
 	}
 	if err != nil {
 		return err
@@ -70,10 +70,7 @@ func (s Mount) do(b *step.Sandbox) error {
 			return fmt.Errorf("cannot copy up the image's files: %w", err)
 		}
 	}
-	if err := setAttrs(mount, true, s.changes(s.CopyUp)...); err != nil {
-		return err
-	}
-	if err := move(mount, target); err != nil {
+	if err := finish(b, mount, target, s.changes(s.CopyUp)); err != nil {
 		return err
 	}
 	return setLabel(mount, s.Label)
@@ -123,7 +120,7 @@ func (s Mount) changes(readOnlyLeft bool) []linux.MountAttr {
 	if readOnlyLeft && s.Attr.Set&unix.MOUNT_ATTR_RDONLY != 0 {
 		list = append(list, linux.MountAttr{Set: unix.MOUNT_ATTR_RDONLY})
 	}
-	return list
+	return flat(list)
 }
 
 // configure gives a file system its flags and data.
@@ -175,19 +172,17 @@ func hasKey(data []string, key string) bool {
 	return false
 }
 
-// hostSysfs is what a container gets that may not have a sysfs of its own, because its
-// network namespace belongs to another user namespace: the host's, read-only.
-func hostSysfs() (*os.File, error) {
+// hostSysfs attaches what a container gets that may not have a sysfs of its own, because
+// its network namespace belongs to another user namespace: the host's, read-only.
+func (s Mount) hostSysfs(b *step.Sandbox, target *os.File) error {
 	tree, err := linux.OpenTree(nil, "/sys", unix.OPEN_TREE_CLONE|unix.AT_RECURSIVE)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	ro := linux.MountAttr{Set: unix.MOUNT_ATTR_RDONLY, Recursive: true}
-	if err := linux.SetMountAttr(tree, ro); err != nil {
-		tree.Close()
-		return nil, err
-	}
-	return tree, nil
+	defer tree.Close()
+	all := linux.MountAttr{Set: unix.MOUNT_ATTR_RDONLY, Recursive: true}
+	own := linux.MountAttr{Set: s.Attr.Set &^ unix.MOUNT_ATTR__ATIME}
+	return finish(b, tree, target, append([]linux.MountAttr{all, own}, propagate(s.Propagation)...))
 }
 
 func setLabel(mount *os.File, label string) error {
@@ -243,9 +238,6 @@ func (s AttachProc) Do(b *step.Sandbox) error {
 	}
 	mount := b.Files[0]
 	defer mount.Close()
-	err := setAttrs(mount, true, Mount{Propagation: s.Propagation, RecAttr: s.RecAttr}.changes(false)...)
-	if err == nil {
-		err = attach(b, mount, s.Place, yes)
-	}
-	return mountError(s.Source, s.Place.UnsafePath, err)
+	list := Mount{Propagation: s.Propagation, RecAttr: s.RecAttr}.changes(false)
+	return mountError(s.Source, s.Place.UnsafePath, attach(b, mount, s.Place, yes, list))
 }

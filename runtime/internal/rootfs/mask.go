@@ -147,15 +147,15 @@ func emptyDir() (*os.File, error) {
 // Do makes the paths read-only. One that does not exist is skipped.
 func (s ProtectPaths) Do(b *step.Sandbox) error {
 	for _, p := range s.UnsafePaths {
-		if err := protect(b.Root, p); err != nil {
+		if err := protect(b, p); err != nil {
 			return fmt.Errorf("cannot make %s read-only: %w", p, err)
 		}
 	}
 	return nil
 }
 
-func protect(root *os.File, unsafePath string) error {
-	target, err := safepath.Open(root, unsafePath, unix.O_PATH)
+func protect(b *step.Sandbox, unsafePath string) error {
+	target, err := safepath.Open(b.Root, unsafePath, unix.O_PATH)
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
@@ -168,12 +168,6 @@ func protect(root *os.File, unsafePath string) error {
 		return err
 	}
 	defer tree.Close()
-	if err := setReadOnly(tree, true); err != nil {
-		return err
-	}
-	return linux.MoveMount(tree, target)
-}
-
-func setReadOnly(mount *os.File, recursive bool) error {
-	return linux.SetMountAttr(mount, linux.MountAttr{Set: unix.MOUNT_ATTR_RDONLY, Recursive: recursive})
+	// What is mounted below is read-only too, except where the kernel cannot do that.
+	return finish(b, tree, target, []linux.MountAttr{readOnly(!oldKernel(b.Input))})
 }

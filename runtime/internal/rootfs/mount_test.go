@@ -178,6 +178,7 @@ func TestMountErrors(t *testing.T) {
 		"below a file":     {tmpfs("/file/x"), "not a directory", unix.ENOTDIR},
 		"loop":             {tmpfs("/loop"), "too many levels", unix.ELOOP},
 		"long data":        {tmpfs("/x", "size="+strings.Repeat("1", 5000)), "longer than a page", nil},
+		"in read-only":     {tmpfs("/ro/x"), "does not exist in a read-only mount", unix.EROFS},
 		"copy up of devpt": {specs.Mount{Destination: "/x", Type: "devpts", Options: []string{"tmpcopyup"}}, "tmpcopyup", nil},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
@@ -185,6 +186,7 @@ func TestMountErrors(t *testing.T) {
 				in := input(t, c.mount)
 				write(t, inRoot(in, "file"), "")
 				link(t, "loop", inRoot(in, "loop"))
+				in.Bundle.Spec.Mounts = append([]specs.Mount{bind("/usr", "/ro", "ro")}, in.Bundle.Spec.Mounts...)
 				steptest.Build(t, in, everything, func(_ *step.Sandbox, err error) {
 					if err == nil || !strings.Contains(err.Error(), c.words) || c.errno != nil && !errors.Is(err, c.errno) {
 						t.Errorf("got %v", err)

@@ -58,7 +58,7 @@ func (s Mount) oldMount(b *step.Sandbox, target *os.File) error {
 		return err
 	}
 	defer mount.Close()
-	if err := setAttrs(mount, true, list...); err != nil {
+	if err := change(b, mount, list...); err != nil {
 		return err
 	}
 	return setLabel(mount, s.Label)
@@ -81,4 +81,78 @@ func oldFlags(attr uint64) uintptr {
 		}
 	}
 	return flags
+}
+
+// oldKernel reports whether mount_setattr(2) is not there yet: Linux 5.10 and 5.11.
+func oldKernel(in *step.Input) bool {
+	return in.Facts.Kernel != [2]int{} && !in.Facts.AtLeast(5, 12)
+}
+
+// oldSetAttrs is setAttrs with mount(2), which changes attached mounts only, and sets all
+// flags at once.
+func oldSetAttrs(b *step.Sandbox, mount *os.File, list []linux.MountAttr) error {
+	for _, c := range list {
+		if nothing(c) {
+			continue
+		}
+		if c.Recursive && c.Set|c.Clear != 0 {
+			return &linux.Unsupported{Feature: "recursive mount attributes", Since: "5.12"}
+		}
+		if c.Propagation != 0 {
+			flags := uintptr(c.Propagation)
+			if c.Recursive {
+				flags |= unix.MS_REC
+			}
+			if err := mountOnHandle(b, mount, flags); err != nil {
+				return err
+			}
+		}
+		if c.Set|c.Clear == 0 {
+			continue
+		}
+		flags, err := flagsOf(mount)
+		if err != nil {
+			return err
+		}
+		flags = flags&^oldFlags(c.Clear) | oldFlags(c.Set)
+		if err := mountOnHandle(b, mount, flags|unix.MS_REMOUNT|unix.MS_BIND); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flagsOf returns the flags that a mount has, as mount(2) takes them.
+func flagsOf(mount *os.File) (uintptr, error) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(mount.Fd()), &st); err != nil {
+		return 0, &os.PathError{Op: "fstatfs", Path: mount.Name(), Err: err}
+	}
+	var flags uintptr
+	for _, f := range [...]struct {
+		st   int64
+		flag uintptr
+	}{
+		{unix.ST_RDONLY, unix.MS_RDONLY}, {unix.ST_NOSUID, unix.MS_NOSUID}, {unix.ST_NODEV, unix.MS_NODEV},
+		{unix.ST_NOEXEC, unix.MS_NOEXEC}, {unix.ST_NOATIME, unix.MS_NOATIME}, {unix.ST_NODIRATIME, unix.MS_NODIRATIME},
+		{unix.ST_RELATIME, unix.MS_RELATIME},
+	} {
+		if int64(st.Flags)&f.st != 0 {
+			flags |= f.flag
+		}
+	}
+	return flags, nil
+}
+
+// mountOnHandle is mount(2) on a handle, through the procfs that PrepareRoot has made: the
+// container's may be covered, and does not know us.
+func mountOnHandle(b *step.Sandbox, mount *os.File, flags uintptr) error {
+	if err := linux.Chdir(b.Proc); err != nil {
+		return err
+	}
+	err := linux.Mount("", strings.TrimPrefix(linux.ProcPath(mount), "/proc/"), "", flags, "")
+	if chdirErr := unix.Chdir("/"); err == nil && chdirErr != nil {
+		err = os.NewSyscallError("chdir", chdirErr)
+	}
+	return err
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/runtime/internal/linux"
+	"github.com/ocirt/ocirt/runtime/internal/safepath"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 )
 
@@ -80,6 +81,13 @@ func (s PrepareRoot) Do(b *step.Sandbox) error {
 		if err := privateParent(s.Path); err != nil {
 			return err
 		}
+	}
+	if oldKernel(b.Input) && b.Proc == nil { // needed behind the change of root, too late to find one
+		proc, err := safepath.Proc()
+		if err != nil {
+			return err
+		}
+		b.Proc = proc
 	}
 	root, err := linux.OpenTree(nil, s.Path, unix.OPEN_TREE_CLONE|unix.AT_RECURSIVE|unix.AT_SYMLINK_NOFOLLOW)
 	if err != nil {

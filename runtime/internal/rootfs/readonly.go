@@ -37,6 +37,10 @@ func ReadOnly(in *step.Input, emit step.Emit) error {
 func (s MakeReadOnly) String() string     { return "make /" + s.UnsafePath + " read-only" }
 func (s MakeRootReadOnly) String() string { return "make the root read-only" }
 
+func readOnly(recursive bool) linux.MountAttr {
+	return linux.MountAttr{Set: unix.MOUNT_ATTR_RDONLY, Recursive: recursive}
+}
+
 // Do makes the mount read-only.
 func (s MakeReadOnly) Do(b *step.Sandbox) error {
 	f, err := safepath.Open(b.Root, s.UnsafePath, unix.O_PATH|unix.O_DIRECTORY)
@@ -49,8 +53,8 @@ func (s MakeReadOnly) Do(b *step.Sandbox) error {
 	} else if !root {
 		return fmt.Errorf("cannot make /%s read-only: it is no mount any more", s.UnsafePath)
 	}
-	return setReadOnly(f, false)
+	return change(b, f, readOnly(false))
 }
 
 // Do makes the root read-only. Other flags of the mount stay.
-func (s MakeRootReadOnly) Do(b *step.Sandbox) error { return setReadOnly(b.Root, false) }
+func (s MakeRootReadOnly) Do(b *step.Sandbox) error { return change(b, b.Root, readOnly(false)) }

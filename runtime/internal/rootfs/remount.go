@@ -35,7 +35,7 @@ func (s Remount) do(b *step.Sandbox) error {
 	defer mount.Close()
 	list := append([]linux.MountAttr{{Set: s.Attr.Set, Clear: s.Attr.Clear}}, propagate(s.Propagation)...)
 	list = append(list, linux.MountAttr{Set: s.RecAttr.Set, Clear: s.RecAttr.Clear, Recursive: true})
-	if err := setAttrs(mount, false, list...); err != nil {
+	if err := change(b, mount, list...); err != nil {
 		return err
 	}
 	// The same word is about the file system too, where that differs.

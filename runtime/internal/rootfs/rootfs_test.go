@@ -82,13 +82,20 @@ func read(t *testing.T, path string) string {
 	return string(b)
 }
 
+// usualInput is a bundle as engines make it.
+func usualInput(t *testing.T) *step.Input {
+	t.Helper()
+	in := input(t, usual()...)
+	in.Bundle.Spec.Root.Readonly = true
+	in.Bundle.Spec.Linux.MaskedPaths = []string{"/proc/acpi", "/proc/keys", "/proc/kcore", "/proc/timer_list", "/sys/firmware", "/proc/scsi", "/nothing"}
+	in.Bundle.Spec.Linux.ReadonlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/nothing"}
+	return in
+}
+
 func TestUsualContainer(t *testing.T) {
 	need.Root(t)
 	steptest.In(t, steptest.Options{Network: true}, func(t *testing.T) {
-		in := input(t, usual()...)
-		in.Bundle.Spec.Root.Readonly = true
-		in.Bundle.Spec.Linux.MaskedPaths = []string{"/proc/acpi", "/proc/keys", "/proc/kcore", "/proc/timer_list", "/sys/firmware", "/proc/scsi", "/nothing"}
-		in.Bundle.Spec.Linux.ReadonlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/nothing"}
+		in := usualInput(t)
 		steptest.Build(t, in, everything, func(b *step.Sandbox, err error) {
 			if err != nil {
 				t.Fatal(err)
@@ -114,6 +121,9 @@ func checkUsual(t *testing.T, b *step.Sandbox) {
 		if m.Propagation != "" {
 			t.Errorf("%s: propagation %q", point, m.Propagation)
 		}
+	}
+	if a, b := steptest.Find(t, list, "/proc/acpi"), steptest.Find(t, list, "/sys/firmware"); a.Device != b.Device {
+		t.Errorf("masks are file systems of their own: %+v, %+v", a, b)
 	}
 	if err := os.WriteFile("/x", nil, 0o600); err == nil {
 		t.Error("the root is writable")

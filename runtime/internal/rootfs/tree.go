@@ -68,7 +68,7 @@ func (s AttachTree) Open(h *step.Host) ([]*os.File, error) {
 		return nil, nil
 	}
 	if err == nil {
-		if err = s.set(h, tree, s.Host); err != nil {
+		if err = s.set(h, tree); err != nil {
 			tree.Close()
 		}
 	}
@@ -105,20 +105,20 @@ func isLink(f *os.File) (bool, error) {
 	return st.Mode&unix.S_IFMT == unix.S_IFLNK, err
 }
 
-// set gives the tree its attributes. H is nil when the builder does it.
-func (s AttachTree) set(h *step.Host, tree *os.File, host uint64) error {
+// set gives the tree, opened on the host, its attributes.
+func (s AttachTree) set(h *step.Host, tree *os.File) error {
 	if s.CopySymlink {
 		if link, err := isLink(tree); link || err != nil {
 			return err
 		}
 	}
-	list := make([]linux.MountAttr, 0, 4)
-	if s.needsHost(host) {
-		list = append(list, propagate([]uint64{host | unix.MS_REC})...)
+	if oldKernel(h.Input) {
+		if s.IDMap != nil {
+			return &linux.Unsupported{Feature: "id-mapped mounts", Since: "5.12"}
+		}
+		return nil // must be attached first
 	}
-	list = append(list, propagate(s.Propagation)...)
-	list = append(list, linux.MountAttr{Set: s.Attr.Set, Clear: s.Attr.Clear},
-		linux.MountAttr{Set: s.RecAttr.Set, Clear: s.RecAttr.Clear, Recursive: true})
+	list := s.changes(s.Host)
 	if s.IDMap != nil {
 		ns, err := s.IDMap.userNamespace(h)
 		if err != nil {
@@ -127,7 +127,23 @@ func (s AttachTree) set(h *step.Host, tree *os.File, host uint64) error {
 		defer ns.Close()
 		list = append(list, linux.MountAttr{Set: unix.MOUNT_ATTR_IDMAP, UserNS: ns, Recursive: s.IDMap.Recursive})
 	}
-	return setAttrs(tree, !s.Recursive, list...)
+	return setAttrs(tree, list)
+}
+
+// changes is what is to be done to the tree when it is opened. Host is the propagation
+// towards the host, 0 if the tree was opened in the container's mount namespace.
+func (s AttachTree) changes(host uint64) []linux.MountAttr {
+	list := make([]linux.MountAttr, 0, 4)
+	if s.needsHost(host) {
+		list = append(list, propagate([]uint64{host | unix.MS_REC})...)
+	}
+	list = append(list, propagate(s.Propagation)...)
+	list = append(list, linux.MountAttr{Set: s.Attr.Set, Clear: s.Attr.Clear},
+		linux.MountAttr{Set: s.RecAttr.Set, Clear: s.RecAttr.Clear, Recursive: true})
+	if !s.Recursive {
+		flat(list)
+	}
+	return list
 }
 
 // needsHost reports whether the propagation towards the host must be set first: a tree
@@ -151,36 +167,58 @@ func (s AttachTree) Do(b *step.Sandbox) error {
 }
 
 func (s AttachTree) do(b *step.Sandbox) error {
+	var list []linux.MountAttr
 	var tree *os.File
 	if len(b.Files) == 1 {
 		tree = b.Files[0]
+		if oldKernel(b.Input) {
+			list = s.changes(s.Host)
+		}
 	} else {
 		var err error
 		if tree, err = s.open(); err != nil {
 			return err
 		}
-		if err := s.set(nil, tree, 0); err != nil {
-			tree.Close()
-			return err
-		}
+		list = s.changes(0)
 	}
 	defer tree.Close()
 	if s.CopySymlink {
 		if link, err := isLink(tree); link || err != nil {
-			return errors.Join(err, s.copyLink(b, tree))
+			if err != nil {
+				return err
+			}
+			return s.copyLink(b, tree)
 		}
 	}
 	if s.Place.UnsafePath == "proc" {
-		magic, err := linux.FilesystemOf(tree)
-		if err != nil {
+		if err := checkProcfs(b, tree); err != nil {
 			return err
 		}
-		if magic != unix.PROC_SUPER_MAGIC {
-			return fmt.Errorf("%q cannot be mounted because it is not of type proc", "/proc")
-		}
 	}
-	return attach(b, tree, s.Place, isDir(tree))
+	return attach(b, tree, s.Place, isDir(tree), list)
 }
+
+// checkProcfs makes sure that what is bound on /proc is a procfs, best the whole of it.
+func checkProcfs(b *step.Sandbox, tree *os.File) error {
+	magic, err := linux.FilesystemOf(tree)
+	if err != nil {
+		return err
+	}
+	st, err := linux.Stat(tree)
+	if err != nil {
+		return err
+	}
+	if magic != unix.PROC_SUPER_MAGIC {
+		return fmt.Errorf("%q cannot be mounted because it is not of type proc", "/proc")
+	}
+	if st.Ino != procRootInode && b.Warn != nil {
+		b.Warn("%s, bound on /proc, is only a part of a procfs", tree.Name())
+	}
+	return nil
+}
+
+// procRootInode is the inode of the root of every procfs (include/linux/proc_ns.h).
+const procRootInode = 1
 
 // copyLink makes a link like the source. One that says the same already is as good.
 func (s AttachTree) copyLink(b *step.Sandbox, link *os.File) error {

@@ -14,6 +14,7 @@ import (
 
 // A MountPoint is a line of mountinfo.
 type MountPoint struct {
+	Device       string // "0:45": mounts of one file system have the same
 	Root, Point  string
 	Options      []string // of the mount
 	Propagation  string   // "shared:1 master:2" or ""
@@ -52,7 +53,7 @@ func ParseMounts(text string) []MountPoint {
 			continue
 		}
 		list = append(list, MountPoint{
-			Root: f[3], Point: f[4], Options: strings.Split(f[5], ","), Propagation: strings.Join(f[6:], " "),
+			Device: f[2], Root: f[3], Point: f[4], Options: strings.Split(f[5], ","), Propagation: strings.Join(f[6:], " "),
 			Type: g[0], Source: g[1], Super: strings.Split(g[2], ","),
 		})
 	}

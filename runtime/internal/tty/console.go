@@ -113,18 +113,11 @@ func openMaster(root *os.File) (*os.File, error) {
 	if magic != unix.DEVPTS_SUPER_MAGIC {
 		return nil, errors.New("/dev/pts is not a devpts")
 	}
-	st, err := linux.StatAt(pts, "ptmx")
+	master, err := openIn(pts)
 	if err != nil {
 		return nil, err
 	}
-	if err := isMultiplexer(&st); err != nil {
-		return nil, err
-	}
-	master, err := linux.OpenAt(pts, "ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil, err
-	}
-	st, err = linux.Stat(master)
+	st, err := linux.Stat(master)
 	if err == nil {
 		err = isMultiplexer(&st)
 	}
@@ -135,9 +128,35 @@ func openMaster(root *os.File) (*os.File, error) {
 	return master, nil
 }
 
+// openIn opens the multiplexer in its directory, whatever may be mounted over it.
+func openIn(pts *os.File) (*os.File, error) {
+	const (
+		flags   = unix.O_RDWR | unix.O_NOCTTY | unix.O_NOFOLLOW
+		resolve = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS
+	)
+	master, err := linux.OpenAt2(pts, "ptmx", flags, 0, resolve)
+	if errors.Is(err, unix.EXDEV) {
+		return nil, errNotMultiplexer
+	}
+	if !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EPERM) {
+		return master, err
+	}
+	// Without openat2: look first, so that nothing else is opened.
+	st, err := linux.StatAt(pts, "ptmx")
+	if err == nil {
+		err = isMultiplexer(&st)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return linux.OpenAt(pts, "ptmx", flags, 0)
+}
+
+var errNotMultiplexer = errors.New("/dev/pts/ptmx is not the multiplexer of a devpts")
+
 func isMultiplexer(st *unix.Stat_t) error {
 	if st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Ino != ptmxInode || st.Rdev != unix.Mkdev(ptmxMajor, ptmxMinor) {
-		return errors.New("/dev/pts/ptmx is not the multiplexer of a devpts")
+		return errNotMultiplexer
 	}
 	return nil
 }
