@@ -20,6 +20,7 @@ import (
 type PrepareRoot struct {
 	Path        string // on the host
 	Propagation uint64 // of all the host's mounts as the container sees them: MS_* flags
+	Joined      bool   // the mount namespace was there before
 }
 
 // OpenRoot only opens the container's root: it shares the host's mount namespace.
@@ -36,7 +37,7 @@ func Prepare(in *step.Input, emit step.Emit) error {
 	if err != nil {
 		return err
 	}
-	emit("/root/path", PrepareRoot{root, flags})
+	emit("/root/path", PrepareRoot{root, flags, !in.NewNamespace(specs.MountNamespace)})
 	return nil
 }
 
@@ -71,7 +72,8 @@ func (s OpenRoot) Do(b *step.Sandbox) error {
 // Do binds the root on itself. The thread's umask becomes 0: all modes are given in full.
 func (s PrepareRoot) Do(b *step.Sandbox) error {
 	unix.Umask(0)
-	if err := ownMountNamespace(os.Getppid()); err != nil {
+	err := ownMountNamespace(os.Getppid())
+	if err != nil && (!s.Joined || !errors.Is(err, unix.ENOENT)) { // its procfs may not know us
 		return err
 	}
 	if err := linux.Mount("", "/", "", uintptr(s.Propagation), ""); err != nil {

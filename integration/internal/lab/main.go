@@ -1,0 +1,132 @@
+// Package lab is the workbench of the integration tests: it makes bundles, drives a
+// runtime by its command line, and checks that nothing is left behind.
+//
+// Any runtime can be on the bench: the environment variable OCIRT names its program, and
+// bin/ocirt of this module is the default. A test that only holds for ocirt asks
+// [Runtime.Ours].
+//
+// What belongs here: what tests of several packages share. What does not: what a
+// particular behaviour of a container should be.
+package lab
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/integration/internal/need"
+)
+
+// bench is what all tests of a package share.
+type bench struct {
+	runtime string // absolute path of the program under test
+	inside  string // of the checker
+	busybox string // of a static busybox; empty: there is none
+	dir     string // for the checker and whatever lives as long as the package's tests
+}
+
+var theBench bench //nolint:gochecknoglobals // made once by Main, before any test
+
+// apart marks a test binary that is in a mount namespace of its own.
+const apart = "OCIRT_LAB_APART"
+
+// Main is the body of a package's TestMain. Before the tests it builds the checker, and as
+// root it moves the tests into a mount namespace of their own, so that a change of the
+// mount table is their doing.
+func Main(m *testing.M) {
+	if os.Getenv(need.Probing) != "" {
+		return
+	}
+	status, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "lab:", err)
+		status = 1
+	}
+	os.Exit(status)
+}
+
+func run(m *testing.M) (int, error) {
+	if err := standApart(); err != nil {
+		return 0, err
+	}
+	// Orphans of containers become ours: they can be seen, and waited for.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return 0, fmt.Errorf("cannot become the sub-reaper: %w", err)
+	}
+	root, err := moduleRoot()
+	if err != nil {
+		return 0, err
+	}
+	b := bench{runtime: os.Getenv("OCIRT")}
+	if b.runtime == "" {
+		b.runtime = filepath.Join(root, "bin", "ocirt")
+	}
+	if b.runtime, err = exec.LookPath(b.runtime); err != nil {
+		return 0, fmt.Errorf("no runtime to test: %w", err)
+	}
+	if b.runtime, err = filepath.Abs(b.runtime); err != nil {
+		return 0, err
+	}
+	if b.dir, err = os.MkdirTemp("", "ocirt-lab-"); err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(b.dir)
+	if err := os.Chmod(b.dir, 0o755); err != nil {
+		return 0, err
+	}
+	b.inside = filepath.Join(b.dir, "inside")
+	if err := build(root, "./integration/cmd/inside", b.inside); err != nil {
+		return 0, err
+	}
+	b.busybox, _ = exec.LookPath("busybox")
+	theBench = b
+	return m.Run(), nil
+}
+
+// standApart executes the test binary again in a mount namespace of its own.
+func standApart() error {
+	if os.Geteuid() != 0 || os.Getenv(apart) == strconv.Itoa(os.Getpid()) {
+		return os.Unsetenv(apart)
+	}
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
+		return nil //nolint:nilerr // not all of root's capabilities: tests that need them skip
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("cannot make the mounts private: %w", err)
+	}
+	// The thread that executes becomes the process, with its namespace.
+	env := append(os.Environ(), apart+"="+strconv.Itoa(os.Getpid()))
+	return unix.Exec("/proc/self/exe", os.Args, env)
+}
+
+// moduleRoot is the folder of go.mod, above the package under test.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		if dir == "/" {
+			return "", fmt.Errorf("no go.mod above the test")
+		}
+		dir = filepath.Dir(dir)
+	}
+	return "", err
+}
+
+// build makes a static program.
+func build(root, pkg, to string) error {
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", to, pkg)
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot build %s: %w\n%s", pkg, err, out)
+	}
+	return nil
+}
