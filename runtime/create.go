@@ -105,8 +105,11 @@ func (rt *Runtime) prepare(id string, b *spec.Bundle, o CreateOptions) (*making,
 	}
 	facts := probe()
 	rootless := facts.EUID != 0 || facts.InUserNS
-	if err := rt.check(b, spec.Options{Rootless: facts.EUID != 0}); err != nil {
+	if err := rt.check(b, spec.Options{Rootless: facts.EUID != 0, Sources: true, StateRoot: rt.root, NoPivot: o.NoPivot}); err != nil {
 		return nil, err
+	}
+	if facts.SELinux && b.Spec.Linux != nil && b.Spec.Linux.MountLabel != "" {
+		return nil, errors.New("linux.mountLabel: not supported yet")
 	}
 	m := &making{rt: rt, options: o}
 	m.input = &step.Input{

@@ -4,6 +4,12 @@
 // What belongs here: flags, texts, exit codes, log records, the terminal of a foreground
 // container. What does not: anything a program that imports the library would miss; then
 // the library gets it.
+//
+// The number of processors that a cgroup grants does not matter to a program that lives for
+// milliseconds, and finding it out would open four files at every start.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
 package main
 
 import (

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"syscall"
 
@@ -19,8 +18,9 @@ import (
 // An IDMap says how owners of files look through a mount.
 type IDMap struct {
 	Recursive bool
-	UIDs      []specs.LinuxIDMapping // none: as the container's user namespace maps
+	UIDs      []specs.LinuxIDMapping
 	GIDs      []specs.LinuxIDMapping
+	Namespace string // instead of mappings: a user namespace that maps so
 }
 
 func compileIDMap(in *step.Input, m specs.Mount, o *options) (*IDMap, error) {
@@ -35,28 +35,31 @@ func compileIDMap(in *step.Input, m specs.Mount, o *options) (*IDMap, error) {
 	case len(uids) == 0 && len(gids) == 0 && !o.idmap:
 		return nil, nil
 	case len(uids) == 0 && len(gids) == 0:
-		if !in.UserNS() {
-			return nil, errors.New("uidMappings: required with idmap")
-		}
-		return &IDMap{Recursive: o.ridmap}, nil
+		return containerMap(in, o.ridmap)
 	case len(uids) == 0 || len(gids) == 0:
 		return nil, errors.New("uidMappings: needed together with gidMappings")
 	}
-	// The container's own user namespace will do where it maps the same.
-	if l := in.Bundle.Spec.Linux; in.NewNamespace(specs.UserNamespace) &&
-		slices.Equal(uids, l.UIDMappings) && slices.Equal(gids, l.GIDMappings) {
-		return &IDMap{Recursive: o.ridmap}, nil
+	return &IDMap{Recursive: o.ridmap, UIDs: uids, GIDs: gids}, nil
+}
+
+// containerMap is what option idmap means alone: as the container's user namespace maps.
+// A new one is not there yet when the mount is made, so another that maps the same is.
+func containerMap(in *step.Input, recursive bool) (*IDMap, error) {
+	ns := in.Namespace(specs.UserNamespace)
+	if ns == nil {
+		return nil, errors.New("uidMappings: required with idmap")
 	}
-	return &IDMap{o.ridmap, uids, gids}, nil
+	if ns.Path != "" {
+		return &IDMap{Recursive: recursive, Namespace: ns.Path}, nil
+	}
+	l := in.Bundle.Spec.Linux
+	return &IDMap{Recursive: recursive, UIDs: l.UIDMappings, GIDs: l.GIDMappings}, nil
 }
 
 // userNamespace opens a user namespace that maps so.
-func (m *IDMap) userNamespace(h *step.Host) (*os.File, error) {
-	if h == nil {
-		return nil, errors.New("bug in ocirt: an id-mapped mount without the host")
-	}
-	if len(m.UIDs) == 0 {
-		return linux.OpenAt(nil, "/proc/"+strconv.Itoa(h.Pid)+"/ns/user", unix.O_RDONLY, 0)
+func (m *IDMap) userNamespace() (*os.File, error) {
+	if m.Namespace != "" {
+		return linux.OpenAt(nil, m.Namespace, unix.O_RDONLY, 0)
 	}
 	// A user namespace needs a process until there is a handle of it.
 	var p entry.Program

@@ -120,7 +120,7 @@ func (s AttachTree) set(h *step.Host, tree *os.File) error {
 	}
 	list := s.changes(s.Host)
 	if s.IDMap != nil {
-		ns, err := s.IDMap.userNamespace(h)
+		ns, err := s.IDMap.userNamespace()
 		if err != nil {
 			return err
 		}
