@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -158,4 +160,14 @@ func ProcName(kind specs.LinuxNamespaceType) string {
 func HostNamespace(kind specs.LinuxNamespaceType) string {
 	link, _ := os.Readlink(filepath.Join("/proc/self/ns", ProcName(kind)))
 	return link
+}
+
+// Host runs the checker outside of any container and returns what it prints.
+func Host(t testing.TB, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(theBench.inside, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("inside %q, on the host: %v: %s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
 }

@@ -215,7 +215,7 @@ func (d Device) make(b *step.Sandbox, dir *os.File, name string) error {
 	switch {
 	case errors.Is(err, unix.EPERM) && d.Kind != unix.S_IFIFO:
 		return d.bind(b, dir, name)
-	case errors.Is(err, unix.EEXIST): // from the image; or a default device named again
+	case errors.Is(err, unix.EEXIST): // from the image, or a node that a mount has put there
 	case err != nil:
 		return err
 	case d.UID == 0 && d.GID == 0: // it is as it should be
@@ -226,6 +226,11 @@ func (d Device) make(b *step.Sandbox, dir *os.File, name string) error {
 		return err
 	}
 	defer f.Close()
+	// A node that is mounted there is the host's own, and its owner and mode are the host's
+	// affair (CVE-2026-88265).
+	if _, mounted, err := linux.MountOf(f); mounted || err != nil {
+		return err
+	}
 	if err := linux.Chown(f, int(d.UID), int(d.GID)); err != nil {
 		return err
 	}

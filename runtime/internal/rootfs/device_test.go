@@ -67,6 +67,29 @@ func TestDevicesOfTheImageAreTakenOver(t *testing.T) {
 	})
 }
 
+// A device of the host that config.json mounts and lists as well keeps its owner and mode.
+func TestMountedDeviceOfTheHostIsLeftAlone(t *testing.T) {
+	var node string
+	inContainer(t, func(in *step.Input) {
+		node = t.TempDir() + "/null"
+		if err := unix.Mknod(node, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))); err != nil {
+			t.Fatal(err)
+		}
+		uid := uint32(1000)
+		write(t, inRoot(in, "dev/null"), "")
+		in.Bundle.Spec.Mounts = append(in.Bundle.Spec.Mounts, bind(node, "/dev/null"))
+		in.Bundle.Spec.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/null", Type: "c", Major: 1, Minor: 3, UID: &uid, GID: &uid}}
+	}, func(_ *step.Sandbox, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		var st unix.Stat_t
+		if err := unix.Lstat("/dev/null", &st); err != nil || st.Uid != 0 || st.Mode&0o777 != 0o600 {
+			t.Errorf("owner %d, mode %o, %v", st.Uid, st.Mode, err)
+		}
+	})
+}
+
 func TestNoDevicesInTheHostsDev(t *testing.T) {
 	var dir string
 	inContainer(t, func(in *step.Input) {

@@ -1,6 +1,7 @@
 package tty
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -178,4 +179,32 @@ func TestConsoleSizeTooLarge(t *testing.T) {
 	if _, err := steptest.Plan(in, Console); err == nil {
 		t.Error("no error")
 	}
+}
+
+// An exec opens its terminal in a container that runs: from outside, through a handle of
+// its root, and nothing is placed.
+func TestConsoleFromOutside(t *testing.T) {
+	build(t, nil, func(b *step.Sandbox, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		root := fmt.Sprintf("/proc/self/task/%d/root%s", unix.Gettid(), b.Root.Name())
+		done := make(chan error)
+		go func() {
+			outside := &step.Sandbox{Input: b.Input}
+			var err error
+			if outside.Root, err = linux.OpenAt(nil, root, unix.O_PATH|unix.O_DIRECTORY, 0); err == nil {
+				err = OpenConsole{}.Do(outside)
+			}
+			if err == nil {
+				_, err = outside.Master.WriteString("x")
+				outside.Master.Close()
+				outside.Console.Close()
+			}
+			done <- err
+		}()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }
