@@ -149,7 +149,9 @@ func TestStateIsWhatTheStandardEncoderMeans(t *testing.T) {
 		all = append(all, r)
 	}
 	for _, s := range []*specs.State{
-		{}, {Version: "1", Status: specs.StateStopped, Pid: -1}, state(),
+		{},
+		{Version: "1", Status: specs.StateStopped, Pid: -1},
+		state(),
 		{ID: string(all), Bundle: "\u2028\u2029\U0001F600", Annotations: map[string]string{"": "", "\x00": "\x7f"}},
 	} {
 		got := encodeState(s)

@@ -89,7 +89,7 @@ func (c *Container) killAll(ctx context.Context) error {
 			_ = c.group().Thaw()
 		}
 	}
-	if c.inGroup() && !(c.rec.PidNamespace && err == nil) {
+	if c.inGroup() && (!c.rec.PidNamespace || err != nil) {
 		if err := c.group().Kill(ctx); err != nil {
 			return err
 		}

@@ -14,7 +14,6 @@ import (
 type Runtime struct {
 	root    string
 	sticky  bool
-	create  bool
 	builder string
 	warn    func(string)
 }
@@ -41,7 +40,7 @@ func New(root string, options ...Option) (*Runtime, error) {
 		return nil, fmt.Errorf("--root: cannot make %q absolute: %w", root, err)
 	}
 	if abs == "/" {
-		return nil, fmt.Errorf("Option --root argument should not be set to /") //nolint:revive,staticcheck // callers match these words
+		return nil, fmt.Errorf("Option --root argument should not be set to /")
 	}
 	rt := &Runtime{root: abs}
 	for _, o := range options {

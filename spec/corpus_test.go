@@ -290,7 +290,7 @@ func bundleDir(t *testing.T) string {
 	t.Helper()
 	// A short name of our own: t.TempDir's holds the test's name, and messages
 	// cut what is long.
-	top, err := os.MkdirTemp("", "s")
+	top, err := os.MkdirTemp("", "s") //nolint:usetesting // the path must be short: a socket is bound in it
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,7 +116,7 @@ func readRegular(path string) ([]byte, error) {
 		rest, err = io.ReadAll(io.LimitReader(f, maxSize+1-int64(n)))
 		raw, n = append(raw, rest...), n+len(rest)
 	}
-	if err != nil && err != io.EOF && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, unreadable(err)
 	}
 	if n > maxSize {

@@ -146,8 +146,10 @@ func TestProblemsComeInFileOrder(t *testing.T) {
 	for _, p := range ps {
 		got = append(got, p.Path)
 	}
-	want := []string{"linux.maskedPaths[0]", "linux.rootfsPropagation", "hostname", "zzz",
-		"process.user.uid", "process.args", "process.cwd", "root.path"}
+	want := []string{
+		"linux.maskedPaths[0]", "linux.rootfsPropagation", "hostname", "zzz",
+		"process.user.uid", "process.args", "process.cwd", "root.path",
+	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %q\nwant %q", got, want)
 	}

@@ -41,7 +41,7 @@ func (c *checker) namespaces(l *specs.Linux) {
 	}
 }
 
-func (c *checker) rootlessUser(l *specs.Linux) {
+func (c *checker) rootlessUser() {
 	if c.opts.Rootless && !c.has(specs.UserNamespace) {
 		c.errorAt("a rootless container needs a user namespace").at("linux", "namespaces")
 	}

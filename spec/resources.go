@@ -17,8 +17,11 @@ func (c *checker) memory(r *specs.LinuxResources) {
 		name  string
 		value *int64
 	}{
-		{"limit", m.Limit}, {"reservation", m.Reservation}, {"swap", m.Swap},
-		{"kernel", m.Kernel}, {"kernelTCP", m.KernelTCP}, //nolint:staticcheck // deprecated: said below
+		{"limit", m.Limit},
+		{"reservation", m.Reservation},
+		{"swap", m.Swap},
+		{"kernel", m.Kernel},
+		{"kernelTCP", m.KernelTCP}, //nolint:staticcheck // deprecated: said below
 	} {
 		if v.value != nil && *v.value < -1 {
 			c.errorf("%d is not allowed (-1 means unlimited)", *v.value).at(under(at, v.name)...)

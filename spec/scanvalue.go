@@ -12,7 +12,6 @@ import (
 // may not. The string itself has an end, so decoding goes on.
 type fault struct {
 	text string
-	at   int
 }
 
 // scanString reads the string that starts here. Without escapes the result

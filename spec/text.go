@@ -99,7 +99,7 @@ func plain(name string) bool {
 	}
 	for i := 0; i < len(name); i++ {
 		c := name[i]
-		if c != '_' && c != '-' && !('0' <= c && c <= '9') && !letter(c) {
+		if c != '_' && c != '-' && ('0' > c || c > '9') && !letter(c) {
 			return false
 		}
 	}

@@ -31,20 +31,32 @@ func (u UnsupportedProperty) Covers(leaf string) bool {
 // completeness test asks for a golden config that shows it.
 func Unsupported() []UnsupportedProperty {
 	return []UnsupportedProperty{
-		{"/process/apparmorProfile", "comes with the LSM package", true,
-			func(s *specs.Spec) bool { return s.Process != nil && s.Process.ApparmorProfile != "" }},
-		{"/process/selinuxLabel", "comes with the LSM package", true,
-			func(s *specs.Spec) bool { return s.Process != nil && s.Process.SelinuxLabel != "" }},
+		{
+			"/process/apparmorProfile", "comes with the LSM package", true,
+			func(s *specs.Spec) bool { return s.Process != nil && s.Process.ApparmorProfile != "" },
+		},
+		{
+			"/process/selinuxLabel", "comes with the LSM package", true,
+			func(s *specs.Spec) bool { return s.Process != nil && s.Process.SelinuxLabel != "" },
+		},
 		{"/process/execCPUAffinity", "comes with exec", false, nil},
-		{"/linux/seccomp", "comes with the filter compiler", true,
-			func(s *specs.Spec) bool { return s.Linux.Seccomp != nil }},
+		{
+			"/linux/seccomp", "comes with the filter compiler", true,
+			func(s *specs.Spec) bool { return s.Linux.Seccomp != nil },
+		},
 		// Without SELinux a label means nothing; with it, create refuses.
-		{"/linux/mountLabel", "comes with the LSM package", false,
-			func(s *specs.Spec) bool { return s.Linux.MountLabel != "" }},
-		{"/linux/netDevices", "comes with the netdev package", true,
-			func(s *specs.Spec) bool { return len(s.Linux.NetDevices) > 0 }},
-		{"/linux/intelRdt", "comes with the rdt package", false,
-			func(s *specs.Spec) bool { return s.Linux.IntelRdt != nil }},
+		{
+			"/linux/mountLabel", "comes with the LSM package", false,
+			func(s *specs.Spec) bool { return s.Linux.MountLabel != "" },
+		},
+		{
+			"/linux/netDevices", "comes with the netdev package", true,
+			func(s *specs.Spec) bool { return len(s.Linux.NetDevices) > 0 },
+		},
+		{
+			"/linux/intelRdt", "comes with the rdt package", false,
+			func(s *specs.Spec) bool { return s.Linux.IntelRdt != nil },
+		},
 	}
 }
 

@@ -21,7 +21,7 @@ func (b *Bundle) Validate(opts Options) Problems {
 	c.annotations()
 	if l := b.Spec.Linux; l != nil {
 		c.namespaces(l)
-		c.rootlessUser(l)
+		c.rootlessUser()
 		c.userMappings(l)
 		c.timeOffsets(l)
 		c.netDevices(l)

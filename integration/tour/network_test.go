@@ -123,4 +123,3 @@ func TestWithoutNetworkNamespace(t *testing.T) {
 		t.Errorf("interfaces are %+v, want the host's, %+v", r.Interfaces, host.Interfaces)
 	}
 }
-

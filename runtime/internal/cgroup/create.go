@@ -115,9 +115,9 @@ func (c *creation) makeDir(dir, name string) error {
 	for try := 0; ; try++ {
 		err := again(func() error { return unix.Mkdir(dir, 0o755) })
 		switch {
-		case err == unix.EEXIST:
+		case errors.Is(err, unix.EEXIST):
 			return nil
-		case err == unix.ENOENT && try < 50 && path.Dir(dir) != "/":
+		case errors.Is(err, unix.ENOENT) && try < 50 && path.Dir(dir) != "/":
 			if err := c.makeDir(path.Dir(dir), name); err != nil {
 				return err
 			}

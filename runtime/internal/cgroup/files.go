@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -18,7 +19,7 @@ const openDirFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O
 // signals to its own threads, and some cgroup files answer them with EINTR.
 func again(call func() error) error {
 	for {
-		if err := call(); err != unix.EINTR {
+		if err := call(); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}
@@ -129,11 +130,11 @@ func newFile(fd int, name string) *os.File { return os.NewFile(uintptr(fd), name
 
 // gone tells whether an error means that a group is not there any more. Reading a file
 // that was opened before its group vanished gives ENODEV.
-func gone(err error) bool { return err == unix.ENOENT || err == unix.ENODEV }
+func gone(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) }
 
 // denied tells whether an error means that this user may not change a tree.
 func denied(err error) bool {
-	return err == unix.EACCES || err == unix.EPERM || err == unix.EROFS
+	return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EROFS)
 }
 
 // field returns the value of a "key value" line, as in cgroup.events.

@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -146,7 +147,7 @@ func filterDevices(dir string, rules []deviceRule) error {
 		return nil
 	}
 	err := attachFilter(dir, rules)
-	if err == unix.EPERM && inUserNamespace() {
+	if errors.Is(err, unix.EPERM) && inUserNamespace() {
 		return nil
 	}
 	if err != nil {

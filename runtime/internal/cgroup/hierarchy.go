@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -30,7 +31,7 @@ type Hierarchy struct {
 func Hierarchies() ([]Hierarchy, error) {
 	text, err := readAt(unix.AT_FDCWD, "/proc/self/cgroup")
 	if err != nil {
-		if err == unix.ENOENT {
+		if errors.Is(err, unix.ENOENT) {
 			return nil, nil // a kernel without cgroups
 		}
 		return nil, pathError("read", "/proc/self/cgroup", err)

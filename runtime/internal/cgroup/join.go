@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -57,14 +58,14 @@ func (g *Group) CgroupFD() (*os.File, error) {
 // ExplainJoin says in words why a process cannot join a group, for the errors whose own
 // text misleads. Other errors come back as they are.
 func ExplainJoin(err error) error {
-	switch cause(err) {
-	case unix.ENOSPC:
+	switch {
+	case errors.Is(cause(err), unix.ENOSPC):
 		return fmt.Errorf("the cgroup has no processor or memory node (linux.resources.cpu.cpus, linux.resources.cpu.mems): %w", err)
-	case unix.EBUSY:
+	case errors.Is(cause(err), unix.EBUSY):
 		return fmt.Errorf("the cgroup passes controllers on to cgroups below it and may not hold processes itself: %w", err)
-	case unix.EOPNOTSUPP:
+	case errors.Is(cause(err), unix.EOPNOTSUPP):
 		return fmt.Errorf("the cgroup is, or lies in, a threaded one: %w", err)
-	case unix.EAGAIN:
+	case errors.Is(cause(err), unix.EAGAIN):
 		return fmt.Errorf("the cgroup is at its limit of processes (linux.resources.pids.limit): %w", err)
 	}
 	return err

@@ -55,7 +55,7 @@ func (g *Group) Update(r *specs.LinuxResources) error {
 	var refused []setting
 	for _, s := range settings {
 		err := g.write(s)
-		if cause(err) == unix.EINVAL {
+		if errors.Is(cause(err), unix.EINVAL) {
 			refused = append(refused, s)
 			continue
 		}
@@ -104,18 +104,18 @@ func (g *Group) write(s setting) error {
 			break
 		}
 	}
-	if err == unix.ENOENT && s.orFile != "" {
+	if errors.Is(err, unix.ENOENT) && s.orFile != "" {
 		file = s.orFile
 		err = writeIn(dir, file, s.orValue)
 	}
 	switch {
-	case err == nil || err == unix.ENOENT && s.may:
+	case err == nil || errors.Is(err, unix.ENOENT) && s.may:
 		return nil
-	case err == unix.ENOENT && g.hasFilesOf(dir, controller):
+	case errors.Is(err, unix.ENOENT) && g.hasFilesOf(dir, controller):
 		return fmt.Errorf("linux.resources.%s: cannot be set: the kernel has no %s: %w", s.from, file, err)
-	case err == unix.ENOENT:
+	case errors.Is(err, unix.ENOENT):
 		return fmt.Errorf("linux.resources.%s: controller %q is not available in cgroup %s", s.from, controller, dir)
-	case err == unix.EBUSY && s.from == "memory.limit":
+	case errors.Is(err, unix.EBUSY) && s.from == "memory.limit":
 		return fmt.Errorf("linux.resources.memory.limit: unable to set memory limit to %s (%s): %w", s.value, usage(dir), err)
 	}
 	return fmt.Errorf("linux.resources.%s: cannot write %q to %s of cgroup %s: %w", s.from, s.value, file, dir, err)

@@ -15,8 +15,10 @@ func full() *specs.LinuxResources {
 	swap := int64(3 << 20)
 	return &specs.LinuxResources{
 		Memory: &specs.LinuxMemory{Limit: new(int64(2 << 20)), Swap: &swap, Reservation: new(int64(1 << 20))},
-		CPU: &specs.LinuxCPU{Shares: new(uint64(1024)), Quota: new(int64(50000)), Period: new(uint64(200000)),
-			Burst: new(uint64(10000)), Cpus: "0", Mems: "0"},
+		CPU: &specs.LinuxCPU{
+			Shares: new(uint64(1024)), Quota: new(int64(50000)), Period: new(uint64(200000)),
+			Burst: new(uint64(10000)), Cpus: "0", Mems: "0",
+		},
 		Pids: &specs.LinuxPids{Limit: new(int64(7))},
 		BlockIO: &specs.LinuxBlockIO{Weight: new(uint16(500)), ThrottleReadBpsDevice: []specs.LinuxThrottleDevice{
 			{LinuxBlockIODevice: specs.LinuxBlockIODevice{Major: 8, Minor: 16}, Rate: 1000},
@@ -84,8 +86,13 @@ func TestSwapV2(t *testing.T) {
 		limit, swap int64
 		want, err   string
 	}{
-		{0, 0, "", ""}, {100, 0, "", ""}, {-1, 0, "max", ""}, {100, -1, "max", ""}, {-1, 50, "50", ""},
-		{100, 100, "0", ""}, {100, 300, "200", ""},
+		{0, 0, "", ""},
+		{100, 0, "", ""},
+		{-1, 0, "max", ""},
+		{100, -1, "max", ""},
+		{-1, 50, "50", ""},
+		{100, 100, "0", ""},
+		{100, 300, "200", ""},
 		{0, 5, "", "unable to set swap limit without memory limit"},
 		{100, 50, "", "memory+swap limit should be >= memory limit"},
 	} {
@@ -204,8 +211,10 @@ func TestDeviceRules(t *testing.T) {
 		}{
 			{nil, "! true </dev/kmsg && echo >/dev/null && true </dev/zero"},
 			{[]specs.LinuxDeviceCgroup{{Allow: false, Type: "a", Access: "rwm"}}, "! true </dev/kmsg && true </dev/urandom"},
-			{[]specs.LinuxDeviceCgroup{{Allow: true, Type: "c", Major: new(int64(1)), Minor: new(int64(11)), Access: "r"}},
-				"true </dev/kmsg && ! true >/dev/kmsg"},
+			{
+				[]specs.LinuxDeviceCgroup{{Allow: true, Type: "c", Major: new(int64(1)), Minor: new(int64(11)), Access: "r"}},
+				"true </dev/kmsg && ! true >/dev/kmsg",
+			},
 			{[]specs.LinuxDeviceCgroup{
 				{Allow: true, Type: "c", Major: new(int64(1)), Minor: new(int64(11)), Access: "r"},
 				{Allow: true, Type: "c", Major: new(int64(1)), Minor: new(int64(11)), Access: "w"},

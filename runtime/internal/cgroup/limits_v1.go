@@ -31,9 +31,9 @@ func (l *list) unsigned(from, controller, file string, v *uint64) {
 	}
 }
 
-func (l *list) text(from, controller, file, value string) {
+func (l *list) cpuset(from, file, value string) {
 	if value != "" {
-		l.add(from, controller, file, value)
+		l.add(from, "cpuset", file, value)
 	}
 }
 
@@ -109,8 +109,8 @@ func cpuV1(l *list, p *specs.LinuxCPU) {
 	}
 	l.unsigned("cpu.realtimePeriod", c, "cpu.rt_period_us", p.RealtimePeriod)
 	l.number("cpu.realtimeRuntime", c, "cpu.rt_runtime_us", p.RealtimeRuntime)
-	l.text("cpu.cpus", "cpuset", "cpuset.cpus", p.Cpus)
-	l.text("cpu.mems", "cpuset", "cpuset.mems", p.Mems)
+	l.cpuset("cpu.cpus", "cpuset.cpus", p.Cpus)
+	l.cpuset("cpu.mems", "cpuset.mems", p.Mems)
 }
 
 func blockIOV1(l *list, b *specs.LinuxBlockIO) {

@@ -135,8 +135,8 @@ func cpuV2(l *list, p *specs.LinuxCPU) error {
 		}
 		l.add("cpu.quota", c, "cpu.max", value+" "+strconv.FormatUint(period, 10))
 	}
-	l.text("cpu.cpus", "cpuset", "cpuset.cpus", p.Cpus)
-	l.text("cpu.mems", "cpuset", "cpuset.mems", p.Mems)
+	l.cpuset("cpu.cpus", "cpuset.cpus", p.Cpus)
+	l.cpuset("cpu.mems", "cpuset.mems", p.Mems)
 	return nil
 }
 

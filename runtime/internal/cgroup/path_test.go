@@ -13,7 +13,8 @@ import (
 
 func TestPaths(t *testing.T) {
 	v1 := []Hierarchy{
-		{"memory", "/sys/fs/cgroup/memory", "/docker/own"}, {"cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct", "/"},
+		{"memory", "/sys/fs/cgroup/memory", "/docker/own"},
+		{"cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct", "/"},
 		{"name=systemd", "/sys/fs/cgroup/systemd", "/"},
 	}
 	v2 := []Hierarchy{{"", "/sys/fs/cgroup", "/user.slice/session-1.scope"}}
@@ -66,8 +67,10 @@ func TestFindMounted(t *testing.T) {
 	hs := parseOwn(own)
 	findMounted(hs, mounts)
 	want := []Hierarchy{
-		{"memory", "/odd place/memory", "/in"}, {"cpu,cpuacct", "/sys/fs/cgroup/cpu", "/"},
-		{"name=systemd", "/sys/fs/cgroup/x", "/"}, {"", "", "/gone"},
+		{"memory", "/odd place/memory", "/in"},
+		{"cpu,cpuacct", "/sys/fs/cgroup/cpu", "/"},
+		{"name=systemd", "/sys/fs/cgroup/x", "/"},
+		{"", "", "/gone"},
 	}
 	if !reflect.DeepEqual(hs, want) {
 		t.Errorf("got  %q\nwant %q", hs, want)

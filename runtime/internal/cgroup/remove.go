@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -42,7 +43,7 @@ func (g *Group) Remove(ctx context.Context) error {
 			continue
 		}
 		err := again(func() error { return unix.Rmdir(dir) })
-		if err != nil && !gone(err) && err != unix.EBUSY && err != unix.ENOTEMPTY {
+		if err != nil && !gone(err) && !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENOTEMPTY) {
 			return pathError("remove cgroup", dir, err)
 		}
 	}
@@ -72,7 +73,7 @@ func (g *Group) removeEach(hierarchies []string) (busy []string, err error) {
 	for _, name := range hierarchies {
 		err := g.removeFrom(g.Paths[name])
 		switch {
-		case err == unix.EBUSY:
+		case errors.Is(err, unix.EBUSY):
 			busy = append(busy, name)
 		case err != nil && !gone(err):
 			return nil, pathError("remove cgroup", g.Paths[name], err)
@@ -87,7 +88,7 @@ func (g *Group) removeFrom(dir string) error {
 	made := slices.Contains(g.Made, dir)
 	if made {
 		err := again(func() error { return unix.Rmdir(dir) })
-		if err != unix.EBUSY && err != unix.ENOTEMPTY {
+		if !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENOTEMPTY) {
 			return err
 		}
 	}
@@ -116,10 +117,10 @@ func removeBelow(top int) (busy bool, err error) {
 		busy, progress := false, false
 		w := walker{leave: func(parent int, name string) error {
 			err := again(func() error { return unix.Unlinkat(parent, name, unix.AT_REMOVEDIR) })
-			switch err {
-			case nil:
+			switch {
+			case err == nil:
 				progress = true
-			case unix.EBUSY:
+			case errors.Is(err, unix.EBUSY):
 				busy, err = true, nil
 			}
 			return err

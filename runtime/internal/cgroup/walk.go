@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"encoding/binary"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,7 +143,7 @@ func parsePids(pids []int, text string) []int {
 // not list its processes (EOPNOTSUPP): the top of that tree does.
 func pidsAt(pids []int, fd int) ([]int, error) {
 	text, err := readAt(fd, "cgroup.procs")
-	if err == unix.EOPNOTSUPP || gone(err) {
+	if errors.Is(err, unix.EOPNOTSUPP) || gone(err) {
 		return pids, nil
 	}
 	return parsePids(pids, text), err

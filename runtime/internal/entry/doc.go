@@ -6,7 +6,8 @@
 // those it was given; and once it has executed the container's program nothing of ocirt
 // is left in the container.
 //
-// What belongs here: the list, its data, the walker in assembler, the image, and the
-// 16-byte records with which the walker speaks. What does not: containers, namespaces,
+// What belongs here: the list, its data, the walker in assembler for each architecture,
+// an interpreter in Go that shows what a walker will do, the image, and the 16-byte
+// records with which the walker speaks. What does not: containers, namespaces,
 // configuration. A list of calls knows none of them.
 package entry

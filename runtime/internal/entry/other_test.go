@@ -27,7 +27,7 @@ func TestOtherArchitectures(t *testing.T) {
 		t.Run(arch, func(t *testing.T) {
 			qemu := need.Tool(t, "qemu-"+name+"-static")
 			binary := filepath.Join(t.TempDir(), "entry.test")
-			build := exec.Command(goTool(), "test", "-c", "-o", binary, ".")
+			build := exec.Command(need.Tool(t, "go"), "test", "-c", "-o", binary, ".")
 			build.Env = append(os.Environ(), "GOARCH="+arch, "CGO_ENABLED=0")
 			if out, err := build.CombinedOutput(); err != nil {
 				t.Fatalf("cannot build: %v\n%s", err, out)
@@ -54,17 +54,4 @@ func readSources(t *testing.T) {
 	for _, name := range names {
 		readFile(t, name)
 	}
-}
-
-// goTool is the go command of the toolchain that built this test.
-func goTool() string {
-	if path := filepath.Join(runtime.GOROOT(), "bin", "go"); exists(path) {
-		return path
-	}
-	return "go"
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }

@@ -43,14 +43,12 @@ type launch struct {
 	Request
 	program *entry.Program
 	points  ns.Points
-	ready   int // index of the call that reports readiness
-	sock    int // our end of the socket to init
-	wire    int // our end of the socket to a builder process; -1 if a thread builds
-	files   map[int][]*os.File
+	ready   int                // index of the call that reports readiness
+	sock    int                // our end of the socket to init
+	wire    int                // our end of the socket to a builder process; -1 if a thread builds
 	opened  map[int][]*os.File // by number in the sandbox section: what Openers brought
 	pids    []int              // of all children, init last
 	master  *os.File
-	names   []string
 }
 
 // Create carries the plan out up to the point where init waits for start. If it returns an

@@ -158,7 +158,7 @@ func (l *launch) found(m wire.Message) error {
 	d := wire.NewDecoder([]byte(m.Text))
 	b := &step.Sandbox{Home: d.String(), Exec: d.String()}
 	terminal := d.Bool()
-	if err := d.End(); err != nil || len(m.Files) != 1 && !(terminal && len(m.Files) == 3) {
+	if err := d.End(); err != nil || len(m.Files) != 1 && (!terminal || len(m.Files) != 3) {
 		return errors.New("bug in ocirt: the builder sent something else")
 	}
 	b.Cwd = m.Files[0]

@@ -50,7 +50,7 @@ func atPath(call string, dir *os.File, path string, err error) error {
 // again makes a call until it is not interrupted.
 func again(call func() error) error {
 	for {
-		if err := call(); err != unix.EINTR {
+		if err := call(); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"strconv"
@@ -142,7 +143,7 @@ func Chown(f *os.File, uid, gid int) error {
 // of anything but a symbolic link. Before Linux 6.6 it needs a procfs on /proc.
 func Chmod(f *os.File, mode uint32) error {
 	err := again(func() error { return unix.Fchmodat(number(f), "", mode, unix.AT_EMPTY_PATH) })
-	if err == unix.ENOSYS || err == unix.EOPNOTSUPP || err == unix.EINVAL {
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
 		err = again(func() error { return unix.Chmod(ProcPath(f), mode) })
 	}
 	runtime.KeepAlive(f)

@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"strings"
@@ -61,7 +62,7 @@ func SetMountAttr(mount *os.File, a MountAttr) error {
 	err := again(func() error { return unix.MountSetattr(int(mount.Fd()), "", flags, &attr) })
 	runtime.KeepAlive(mount)
 	runtime.KeepAlive(a.UserNS)
-	if err == unix.ENOSYS {
+	if errors.Is(err, unix.ENOSYS) {
 		return &Unsupported{Feature: "mount attributes by handle", Since: "5.12", Err: err}
 	}
 	return atPath("mount_setattr", mount, "", err)

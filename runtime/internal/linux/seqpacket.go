@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -30,10 +31,10 @@ func Receive(sock, size, max int) ([]byte, []*os.File, error) {
 	control := make([]byte, unix.CmsgSpace(4*max))
 	for {
 		n, cn, flags, _, err := unix.Recvmsg(sock, b, control, unix.MSG_CMSG_CLOEXEC)
-		if err == unix.EINTR {
+		if errors.Is(err, unix.EINTR) {
 			continue
 		}
-		if err == unix.ECONNRESET { // the peer went with unread data of ours
+		if errors.Is(err, unix.ECONNRESET) { // the peer went with unread data of ours
 			return nil, nil, nil
 		}
 		if err != nil {

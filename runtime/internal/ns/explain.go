@@ -1,6 +1,7 @@
 package ns
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -12,10 +13,10 @@ import (
 // from here: an exhausted limit, or a switch that forbids unprivileged user namespaces. It
 // returns "" if nothing is known.
 func (s *Set) Explain(errno error) string {
-	switch errno {
-	case unix.ENOSPC, unix.EUSERS:
+	switch {
+	case errors.Is(errno, unix.ENOSPC), errors.Is(errno, unix.EUSERS):
 		return s.explainLimit()
-	case unix.EPERM, unix.EACCES:
+	case errors.Is(errno, unix.EPERM), errors.Is(errno, unix.EACCES):
 		return s.explainForbidden()
 	}
 	return ""

@@ -107,9 +107,14 @@ func checkCredentials(t *testing.T, name, status string, u *specs.User, want set
 	slices.Sort(groups) // the kernel sorts
 	four := func(id uint32) string { return strings.TrimSpace(strings.Repeat(fmt.Sprintf("%d ", id), 4)) }
 	for _, c := range []struct{ field, want string }{
-		{"Uid", four(u.UID)}, {"Gid", four(u.GID)}, {"Groups", strings.Trim(fmt.Sprint(groups), "[]")},
-		{"CapBnd", hex(want.bounding)}, {"CapPrm", hex(want.permitted)}, {"CapEff", hex(want.effective)},
-		{"CapInh", hex(want.inheritable)}, {"CapAmb", hex(want.ambient)},
+		{"Uid", four(u.UID)},
+		{"Gid", four(u.GID)},
+		{"Groups", strings.Trim(fmt.Sprint(groups), "[]")},
+		{"CapBnd", hex(want.bounding)},
+		{"CapPrm", hex(want.permitted)},
+		{"CapEff", hex(want.effective)},
+		{"CapInh", hex(want.inheritable)},
+		{"CapAmb", hex(want.ambient)},
 	} {
 		if got := (result{Out: status}).field(c.field); got != c.want {
 			t.Errorf("%s: %s is %q, want %q", name, c.field, got, c.want)

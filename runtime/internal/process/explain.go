@@ -2,6 +2,7 @@ package process
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -162,14 +163,14 @@ func (e *explainer) file(who, name string, depth int) string {
 
 // unopened explains a path that leads to nothing.
 func (e *explainer) unopened(who, name string, err error) string {
-	switch err {
-	case unix.ENOENT:
+	switch {
+	case errors.Is(err, unix.ENOENT):
 		return e.missing(who, name)
-	case unix.ELOOP:
+	case errors.Is(err, unix.ELOOP):
 		return "the path of " + who + " runs in a circle of symbolic links, or through a link of /proc that leads to no path"
-	case unix.ENOTDIR:
+	case errors.Is(err, unix.ENOTDIR):
 		return "the path of " + who + " runs through a file that is no folder"
-	case unix.ENAMETOOLONG:
+	case errors.Is(err, unix.ENAMETOOLONG):
 		return "the path of " + who + " is too long"
 	}
 	return ""

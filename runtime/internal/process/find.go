@@ -118,7 +118,7 @@ func (s FindProgram) check(root *os.File, name string) error {
 		return refused{"it is no ordinary file"}
 	}
 	err = unix.Faccessat2(int(f.Fd()), "", unix.X_OK, unix.AT_EACCESS|unix.AT_EMPTY_PATH)
-	if s.User.Foreign || err != nil && err != unix.EACCES { // not known, or not allowed to ask
+	if s.User.Foreign || err != nil && !errors.Is(err, unix.EACCES) { // not known, or not allowed to ask
 		err = nil
 		if st.Mode&0o111 == 0 {
 			err = unix.EACCES

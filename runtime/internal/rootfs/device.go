@@ -209,12 +209,12 @@ func (d Device) number() uint64 { return unix.Mkdev(d.Major, d.Minor) }
 // make makes the node in dir, or binds the host's where the kernel lets us make none.
 func (d Device) make(b *step.Sandbox, dir *os.File, name string) error {
 	if b.Input.UserNS() && d.Kind != unix.S_IFIFO {
-		return d.bind(b, dir, name)
+		return d.bind(dir, name)
 	}
 	err := linux.MknodAt(dir, name, d.Kind|d.Mode, d.number())
 	switch {
 	case errors.Is(err, unix.EPERM) && d.Kind != unix.S_IFIFO:
-		return d.bind(b, dir, name)
+		return d.bind(dir, name)
 	case errors.Is(err, unix.EEXIST): // from the image, or a node that a mount has put there
 	case err != nil:
 		return err
@@ -263,7 +263,7 @@ func (d Device) is(f *os.File) error {
 }
 
 // bind attaches the host's node: same name, same numbers.
-func (d Device) bind(b *step.Sandbox, dir *os.File, name string) error {
+func (d Device) bind(dir *os.File, name string) error {
 	tree, err := linux.OpenTree(nil, "/"+d.UnsafePath, unix.OPEN_TREE_CLONE|unix.AT_SYMLINK_NOFOLLOW)
 	if err != nil {
 		return fmt.Errorf("cannot bind the host's device /%s: %w", d.UnsafePath, err)
@@ -296,8 +296,10 @@ func (s LinkDevices) Do(b *step.Sandbox) error {
 	}
 	defer dev.Close()
 	links := [][2]string{
-		{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"},
-		{"/proc/self/fd/1", "stdout"}, {"/proc/self/fd/2", "stderr"},
+		{"/proc/self/fd", "fd"},
+		{"/proc/self/fd/0", "stdin"},
+		{"/proc/self/fd/1", "stdout"},
+		{"/proc/self/fd/2", "stderr"},
 	}
 	if unix.Access("/proc/kcore", unix.F_OK) == nil {
 		links = append(links, [2]string{"/proc/kcore", "core"})

@@ -162,8 +162,10 @@ func TestHostileImage(t *testing.T) {
 		"dev-link":       {image: linkTo("dev"), refused: "/dev"},
 		"dev-link-tmpfs": {image: linkTo("dev"), extra: usual()[1:2], refused: "/dev"},
 		"proc-link":      {image: linkTo("proc"), extra: usual()[:1], refused: ordinary},
-		"proc-file": {image: func(t *testing.T, in *step.Input, _ string) { write(t, inRoot(in, "proc"), "") }, extra: usual()[:1],
-			refused: ordinary},
+		"proc-file": {
+			image: func(t *testing.T, in *step.Input, _ string) { write(t, inRoot(in, "proc"), "") }, extra: usual()[:1],
+			refused: ordinary,
+		},
 		"sys-link":  {image: linkTo("sys"), extra: usual()[5:], refused: ordinary},
 		"sys-proc":  {image: func(t *testing.T, in *step.Input, _ string) { link(t, "proc", inRoot(in, "sys")) }, extra: usual(), refused: ordinary},
 		"target":    {image: linkTo("mnt"), extra: []specs.Mount{tmpfs("/mnt")}},

@@ -37,7 +37,8 @@ func TestOptionWords(t *testing.T) {
 		{[]string{"idmap=uids=0-1-2"}, options{idmap: true, idmapSpec: "uids=0-1-2"}},
 		{[]string{"copy-symlink", "src-nofollow", "dest-nofollow"}, options{copySymlink: true, srcNoFollow: true, destNoFollow: true}},
 		{[]string{"lazytime", "nolazytime", "iversion", "silent", "loud", "mand"}, options{super: Super{
-			Set: unix.MS_I_VERSION | unix.MS_MANDLOCK, Clear: unix.MS_LAZYTIME | unix.MS_SILENT}}},
+			Set: unix.MS_I_VERSION | unix.MS_MANDLOCK, Clear: unix.MS_LAZYTIME | unix.MS_SILENT,
+		}}},
 	} {
 		if got := parseOptions(c.words); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%q: got %+v, want %+v", c.words, got, c.want)

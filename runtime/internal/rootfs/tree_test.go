@@ -82,8 +82,13 @@ func TestBindOptions(t *testing.T) {
 func TestBindDoesNotReachTheHost(t *testing.T) {
 	need.Root(t)
 	for _, c := range []struct{ propagation, rootfs, want string }{
-		{"", "", "master:"}, {"rprivate", "", ""}, {"rslave", "", "master:"}, {"rshared", "", "shared:"},
-		{"rshared", "rshared", "shared:"}, {"", "rprivate", ""}, {"slave", "rslave", "master:"},
+		{"", "", "master:"},
+		{"rprivate", "", ""},
+		{"rslave", "", "master:"},
+		{"rshared", "", "shared:"},
+		{"rshared", "rshared", "shared:"},
+		{"", "rprivate", ""},
+		{"slave", "rslave", "master:"},
 	} {
 		t.Run("bind-"+c.propagation+"-root-"+c.rootfs, func(t *testing.T) {
 			steptest.In(t, steptest.Options{}, func(t *testing.T) {

@@ -121,7 +121,7 @@ func Write(proc *os.File, path, value string) error {
 	}
 	defer f.Close()
 	n, err := unix.Write(int(f.Fd()), []byte(value))
-	for err == unix.EINTR { // nothing was written yet
+	for errors.Is(err, unix.EINTR) { // nothing was written yet
 		n, err = unix.Write(int(f.Fd()), []byte(value))
 	}
 	if err == nil && n < len(value) {

@@ -52,10 +52,20 @@ var opened = []struct {
 	path, want string
 	errno      error
 }{
-	{"a/b/file", "inside", nil}, {"/a/b/file", "inside", nil}, {"//a/./b//file", "inside", nil},
-	{"abs/file", "inside", nil}, {"rel/file", "inside", nil}, {"up/file", "etc", nil}, {"../../etc/file", "etc", nil},
-	{"a/back/file", "etc", nil}, {"chain/file", "inside", nil}, {"a/../etc/file", "etc", nil},
-	{"out/file", "", unix.ENOENT}, {"loop", "", unix.ELOOP}, {"missing", "", unix.ENOENT}, {"a/b/file/x", "", unix.ENOTDIR},
+	{"a/b/file", "inside", nil},
+	{"/a/b/file", "inside", nil},
+	{"//a/./b//file", "inside", nil},
+	{"abs/file", "inside", nil},
+	{"rel/file", "inside", nil},
+	{"up/file", "etc", nil},
+	{"../../etc/file", "etc", nil},
+	{"a/back/file", "etc", nil},
+	{"chain/file", "inside", nil},
+	{"a/../etc/file", "etc", nil},
+	{"out/file", "", unix.ENOENT},
+	{"loop", "", unix.ELOOP},
+	{"missing", "", unix.ENOENT},
+	{"a/b/file/x", "", unix.ENOTDIR},
 	{"dangling", "", unix.ENOENT},
 }
 

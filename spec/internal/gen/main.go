@@ -110,7 +110,7 @@ func (g *generator) structure(t reflect.Type) {
 	g.out.WriteString("if !d.object() {\nreturn\n}\nvar seen uint64\nfor d.nextKey() {\nswitch d.key {\n")
 	for i, f := range fs {
 		fmt.Fprintf(&g.out, "case %q:\nif d.take(&seen, %d) {\n", f.name, i)
-		g.assign(t, f)
+		g.assign(f)
 		g.out.WriteString("}\n")
 	}
 	fmt.Fprintf(&g.out, "default:\nd.unknown(names%s[:])\n}\n}\n", n)
@@ -118,7 +118,7 @@ func (g *generator) structure(t reflect.Type) {
 		n, mask, t == reflect.TypeFor[specs.Hooks]())
 }
 
-func (g *generator) assign(t reflect.Type, f field) {
+func (g *generator) assign(f field) {
 	dst := "v." + f.goName
 	switch f.typ.Kind() {
 	case reflect.Pointer:
