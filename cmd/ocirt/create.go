@@ -25,8 +25,9 @@ type creation struct {
 	options runtime.CreateOptions
 }
 
-func (cr *creation) flags() []cli.Flag {
-	ignored := false
+// flags are those of both commands. What --no-subreaper is for concerns only run, but
+// callers give it to create, too.
+func (cr *creation) flags(noSubreaper *bool) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "directory `DIR` of the bundle (default: the current one)", Destination: &cr.bundle},
 		&cli.StringFlag{Name: "config", Aliases: []string{"f"}, Usage: "another `FILE` in the bundle instead of config.json", Destination: &cr.config},
@@ -36,14 +37,14 @@ func (cr *creation) flags() []cli.Flag {
 		&cli.BoolFlag{Name: "no-pivot", Usage: "do not use pivot_root: for root file systems on a ramdisk", Destination: &cr.options.NoPivot},
 		&cli.BoolFlag{Name: "no-new-keyring", Usage: "keep the caller's session keyring", Destination: &cr.options.NoNewKeyring},
 		&cli.IntFlag{Name: "preserve-fds", Usage: "pass `N` more descriptors on, after standard error and $LISTEN_FDS", Destination: &cr.app.inherited.preserve},
-		&cli.BoolFlag{Name: "no-subreaper", Usage: "do not adopt the container's orphans", Hidden: true, Destination: &ignored},
+		&cli.BoolFlag{Name: "no-subreaper", Usage: "do not adopt the container's orphans", Hidden: cr.detach, Destination: noSubreaper},
 	}
 }
 
 func (a *app) createCommand() *cli.Command {
-	cr := &creation{app: a, detach: true}
+	cr, ignored := &creation{app: a, detach: true}, false
 	return &cli.Command{
-		Name: "create", Usage: "create a container", ArgsUsage: "<container-id>", Flags: cr.flags(),
+		Name: "create", Usage: "create a container", ArgsUsage: "<container-id>", Flags: cr.flags(&ignored),
 		Description: "Builds a container from a bundle. Its first process then waits for start.",
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := a.arguments(ctx, c, 1, 1); err != nil {
@@ -155,6 +156,9 @@ func (cr *creation) make(ctx context.Context, c *cli.Command, id string, b *spec
 	if text := cr.app.inherited.invalid; text != "" {
 		cr.app.log.Warn(text)
 	}
+	if os.Getenv("NOTIFY_SOCKET") != "" {
+		cr.app.log.Warn("NOTIFY_SOCKET: passing readiness messages on is not supported yet; ignored")
+	}
 	for _, n := range b.Notes {
 		cr.app.log.Warn("config.json: " + n.String())
 	}
@@ -182,7 +186,7 @@ func (cr *creation) check(b *spec.Bundle) error {
 	switch {
 	case cr.detach && terminal && cr.options.ConsoleSocket == "":
 		return advised{fmt.Errorf("cannot allocate tty if %s will detach without setting console socket", a.name), errNoSocket}
-	case cr.options.ConsoleSocket != "" && !(cr.detach && terminal):
+	case cr.options.ConsoleSocket != "" && (!cr.detach || !terminal):
 		return fmt.Errorf("cannot use console socket if %s will not detach or allocate tty", a.name)
 	}
 	return nil

@@ -27,9 +27,9 @@ type inherited struct {
 func (in *inherited) adopt() {
 	in.listen = in.listenFDs()
 	first := firstInherited + in.listen
-	for fd := first; fd < first+in.preserve; fd++ {
-		if !handedOver(fd) {
-			in.missing = fd
+	for i := range in.preserve { // not up to a sum, which can overflow
+		if !handedOver(first + i) {
+			in.missing = first + i
 			break
 		}
 	}
@@ -48,8 +48,8 @@ func (in *inherited) listenFDs() int {
 		in.invalid = fmt.Sprintf("LISTEN_FDS: %q is no number of descriptors; ignored", value)
 		return 0
 	}
-	for fd := firstInherited; fd < firstInherited+n; fd++ {
-		if !handedOver(fd) {
+	for i := range n {
+		if fd := firstInherited + i; !handedOver(fd) {
 			in.invalid = fmt.Sprintf("LISTEN_FDS is %d, but descriptor %d is not open; ignored", n, fd)
 			return 0
 		}

@@ -16,15 +16,10 @@ import (
 func (a *app) runCommand() *cli.Command {
 	cr := &creation{app: a}
 	r := &running{app: a}
-	flags := append(cr.flags(),
+	flags := append(cr.flags(&r.noSubreaper),
 		&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "return when the container runs", Destination: &cr.detach},
 		&cli.BoolFlag{Name: "keep", Usage: "do not delete the container after its end", Destination: &r.keep},
 	)
-	for _, f := range flags {
-		if b, ok := f.(*cli.BoolFlag); ok && b.Name == "no-subreaper" {
-			b.Hidden, b.Destination = false, &r.noSubreaper
-		}
-	}
 	return &cli.Command{
 		Name: "run", Usage: "create and start a container, and wait for its end",
 		ArgsUsage: "<container-id> | <bundle> [container-id]", Flags: flags,

@@ -30,9 +30,9 @@ func joinKind(kind specs.LinuxNamespaceType, path string) lab.Edit {
 }
 
 // owner makes the container whose namespace is shared.
-func (s stance) owner(t *testing.T, kind specs.LinuxNamespaceType) *lab.Container {
+func (s stance) owner(t *testing.T, kind specs.LinuxNamespaceType, edits ...lab.Edit) *lab.Container {
 	t.Helper()
-	b := s.bundle(t, lab.Check("echo", "up", "--", "sleep", "forever"))
+	b := s.bundle(t, append(edits, lab.Check("echo", "up", "--", "sleep", "forever"))...)
 	switch kind {
 	case specs.TimeNamespace:
 		b.Edit(offsets)
@@ -47,22 +47,28 @@ func (s stance) owner(t *testing.T, kind specs.LinuxNamespaceType) *lab.Containe
 	return c
 }
 
-func (s stance) sharer(t *testing.T, kind specs.LinuxNamespaceType, path string) *lab.Bundle {
-	t.Helper()
-	b := s.bundle(t, joinKind(kind, path))
+// sharer makes b the bundle that shares it.
+func (s stance) sharer(b *lab.Bundle, kind specs.LinuxNamespaceType, path string) *lab.Bundle {
+	b.Edit(joinKind(kind, path))
 	if kind == specs.UserNamespace && s.uid == 0 {
 		b.Chown(100000, 100000)
 	}
 	return b
 }
 
+// visible shows the root file system of a bundle in another container under the same path,
+// where one that joins its mount namespace looks for it.
+func visible(b *lab.Bundle) lab.Edit { return lab.Mount(b.Rootfs, "bind", b.Rootfs, "rbind") }
+
 func TestSharing(t *testing.T) {
 	for _, kind := range kinds() {
 		t.Run(string(kind), func(t *testing.T) {
 			s := asRoot(t)
-			a := s.owner(t, kind)
+			b := s.bundle(t)
+			a := s.owner(t, kind, visible(b))
 			want := link(t, a.Namespace(kind))
-			r := s.runtime.Report(s.sharer(t, kind, a.Namespace(kind)))
+			s.sharer(b, kind, a.Namespace(kind))
+			r := s.runtime.Report(b)
 			if got := r.Namespace(kind); got != want || got == lab.HostNamespace(kind) {
 				t.Errorf("the second container is in %s, the first in %s, the host in %s", got, want, lab.HostNamespace(kind))
 			}
@@ -135,10 +141,11 @@ func TestKeptByMount(t *testing.T) {
 			path := filepath.Join(lab.Dir(t), "namespace")
 			write(t, path, "")
 			s := asRoot(t)
-			a := s.owner(t, kind)
+			b := s.bundle(t)
+			a := s.owner(t, kind, visible(b))
 			want := link(t, a.Namespace(kind))
 			keep(t, a, kind, path)
-			r := s.runtime.Report(s.sharer(t, kind, path))
+			r := s.runtime.Report(s.sharer(b, kind, path))
 			if got := r.Namespace(kind); got != want {
 				t.Errorf("the namespace is %s, the one that was kept %s", got, want)
 			}
@@ -155,9 +162,10 @@ func TestDeadPidNamespaceIsRefused(t *testing.T) {
 	s := asRoot(t)
 	a := s.owner(t, specs.PIDNamespace)
 	keep(t, a, specs.PIDNamespace, path)
-	res := s.runtime.CreateFails(s.sharer(t, specs.PIDNamespace, path))
+	res := s.runtime.CreateFails(s.sharer(s.bundle(t), specs.PIDNamespace, path))
 	if s.runtime.Ours() {
-		res.Failed("join pid namespace at", "cannot allocate memory")
+		res.Failed(printed(`join pid namespace at "`+path+`": cannot fork into the pid namespace: no such process: the namespace has ended with its first process`),
+			"config.json /linux/namespaces/")
 	}
 }
 

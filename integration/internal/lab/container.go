@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +43,18 @@ func (r *Runtime) Create(b *Bundle, flags ...string) *Container {
 // there afterwards.
 func (r *Runtime) CreateFails(b *Bundle, words ...string) Result {
 	r.t.Helper()
-	res := r.Do("create", "--bundle", b.Dir, r.ID()).Failed(words...)
+	return r.Fails([]string{"create", "--bundle", b.Dir, r.ID()}, words...)
+}
+
+// Fails runs a command that is to fail, and to leave nothing: of no container of this
+// runtime may there be a trace, and the mounts must be as they were.
+func (r *Runtime) Fails(args []string, words ...string) Result {
+	r.t.Helper()
+	before := lines("/proc/self/mountinfo")
+	res := r.Do(args...).Failed(words...)
+	if after := lines("/proc/self/mountinfo"); os.Geteuid() == 0 && !slices.Equal(before, after) {
+		r.t.Errorf("left behind: mounts were %q and are %q", before, after)
+	}
 	r.NothingLeft()
 	return res
 }
@@ -170,4 +182,12 @@ func Host(t testing.TB, args ...string) string {
 		t.Fatalf("inside %q, on the host: %v: %s", args, err, out)
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// PidOf asks the runtime for a container's first process; 0 if it is not there.
+func (r *Runtime) PidOf(id string) int {
+	r.t.Helper()
+	var s specs.State
+	_ = json.Unmarshal([]byte(r.Do("state", id).Stdout), &s)
+	return s.Pid
 }

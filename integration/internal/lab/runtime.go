@@ -151,23 +151,67 @@ func (r *Runtime) Do(args ...string) Result {
 // them elsewhere.
 func (r *Runtime) Finish(cmd *exec.Cmd) Result {
 	r.t.Helper()
-	res := Result{args: cmd.Args, t: r.t}
-	out, errs := tempFile(r.t), tempFile(r.t)
-	defer out.Close()
-	defer errs.Close()
+	return r.Begin(cmd).End()
+}
+
+// A Running command of the runtime.
+type Running struct {
+	Cmd       *exec.Cmd
+	out, errs *os.File
+	t         testing.TB
+	ended     bool
+}
+
+// Begin starts a prepared command and does not wait for it. If the test ends before it,
+// it is killed.
+func (r *Runtime) Begin(cmd *exec.Cmd) *Running {
+	r.t.Helper()
+	run := &Running{Cmd: cmd, out: tempFile(r.t), errs: tempFile(r.t), t: r.t}
 	if cmd.Stdout == nil {
-		cmd.Stdout = out
+		cmd.Stdout = run.out
 	}
 	if cmd.Stderr == nil {
-		cmd.Stderr = errs
+		cmd.Stderr = run.errs
 	}
-	must(r.t, cmd.Start())
-	err := waitFor(cmd)
-	res.Stdout, res.Stderr = contents(out), contents(errs)
+	if err := cmd.Start(); err != nil {
+		run.close()
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() {
+		if !run.ended {
+			_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
+			_ = cmd.Wait()
+			run.close()
+		}
+	})
+	return run
+}
+
+func (run *Running) close() {
+	run.ended = true
+	run.out.Close()
+	run.errs.Close()
+}
+
+// Says waits until the standard output has this text.
+func (run *Running) Says(text string) {
+	run.t.Helper()
+	if !Eventually(func() bool { return strings.Contains(contents(run.out), text) }) {
+		run.t.Fatalf("%q never says %q, but:\n%s%s", run.Cmd.Args, text, contents(run.out), contents(run.errs))
+	}
+}
+
+// End waits for the command.
+func (run *Running) End() Result {
+	run.t.Helper()
+	res := Result{args: run.Cmd.Args, t: run.t}
+	err := waitFor(run.Cmd)
+	res.Stdout, res.Stderr = contents(run.out), contents(run.errs)
+	run.close()
 	var exit *exec.ExitError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		r.t.Fatalf("%q: still running after %v\n%s%s", cmd.Args, Patience, res.Stdout, res.Stderr)
+		run.t.Fatalf("%q: still running after %v\n%s%s", run.Cmd.Args, Patience, res.Stdout, res.Stderr)
 	case errors.As(err, &exit):
 		ws := exit.Sys().(syscall.WaitStatus)
 		res.Code = ws.ExitStatus()
@@ -175,7 +219,7 @@ func (r *Runtime) Finish(cmd *exec.Cmd) Result {
 			res.Code = 128 + int(ws.Signal())
 		}
 	case err != nil:
-		r.t.Fatalf("%q: %v", cmd.Args, err)
+		run.t.Fatalf("%q: %v", run.Cmd.Args, err)
 	}
 	return res
 }

@@ -96,10 +96,13 @@ func TestSlotInEveryPlace(t *testing.T) {
 		func(p *Program) *Call { return p.Call(unix.SYS_FTRUNCATE, 1, p.Slot(-1)) },
 		func(p *Program) *Call { return p.Call(unix.SYS_FALLOCATE, 1, 0, p.Slot(-1), 1) },
 		func(p *Program) *Call { return p.Call(unix.SYS_PREAD64, 1, p.String("x"), 1, p.Slot(-1)) },
-		func(p *Program) *Call { return p.Call(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, p.Slot(1)) },
+		func(p *Program) *Call {
+			const requeue = 3 // futex(2): fails if its second address is not aligned
+			return p.Call(unix.SYS_FUTEX, Addr(p.Slot(0)), requeue, 0, 0, p.Slot(1), 0)
+		},
 		func(p *Program) *Call {
 			const wakeBitset = 10 // futex(2): fails without a bit in its last argument
-			return p.Call(unix.SYS_FUTEX, p.Slot(0), wakeBitset, 1, 0, 0, p.Slot(0))
+			return p.Call(unix.SYS_FUTEX, Addr(p.Slot(0)), wakeBitset, 1, 0, 0, p.Slot(0))
 		},
 	} {
 		if n == 0 && os.Getenv(emulator) != "" {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ocirt/ocirt/runtime/internal/entry"
 	"github.com/ocirt/ocirt/runtime/internal/linux"
+	"github.com/ocirt/ocirt/runtime/internal/ns"
 	"github.com/ocirt/ocirt/runtime/internal/plan"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 )
@@ -95,6 +96,10 @@ func Fault(p *entry.Program, pl *plan.Plan, r entry.Record) error {
 	}
 	out := &step.Error{Where: "init", Err: err}
 	if e, ok := pl.Step(n); ok {
+		if j, is := e.Step.(ns.JoinNamespace); is && j.Kind == "pid" && r.Errno == unix.ENOMEM {
+			fault.Errno = unix.ESRCH // clone(2) has no other word for a dead namespace
+			err = fmt.Errorf("%w: the namespace has ended with its first process", fault)
+		}
 		out.Step, out.From, out.Err = e.Step.String(), e.From, explained(e.Step, r.Errno, err)
 	}
 	return out

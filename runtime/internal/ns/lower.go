@@ -206,11 +206,23 @@ func (s *Set) pidNamespace(e Enter) int {
 	return -1
 }
 
+// pidStep is the number of the step that joins a pid namespace.
+func (s *Set) pidStep(e Enter) int {
+	for i, j := range s.Join {
+		if j.Kind.Flag == unix.CLONE_NEWPID {
+			return e.First + i
+		}
+	}
+	return -1
+}
+
 // giveFromPIDNamespace makes what Give wants in a pid namespace that exists and may be
 // hostile: a short-lived process, whose root is an empty file system of its own and which
 // holds no descriptor but the socket, enters it and sends what it made.
 func (s *Set) giveFromPIDNamespace(e Enter, at *Points, pid int) error {
 	p := e.Program
+	p.SetStep(s.pidStep(e)) // what fails here is a fault of the namespace's
+	defer p.SetStep(-1)
 	var err error
 	s.fork(p, unix.CLONE_PARENT|int(unix.SIGCHLD), "part from the helper", &at.Helper, func(p *entry.Program) {
 		fs := p.Call(unix.SYS_FSOPEN, p.String("tmpfs"), unix.FSOPEN_CLOEXEC).Label("make an empty root").Keep()
@@ -243,11 +255,7 @@ func (s *Set) receive(e Enter, at *Points) {
 	payload, files := p.WaitFiles("wait for the building", step.HomeSize+step.ExecSize, 2)
 	at.Payload, at.Cwd, at.Console = payload, files[0], files[1]
 	if pid := s.pidNamespace(e); pid >= 0 {
-		for i, j := range s.Join {
-			if j.Kind.Flag == unix.CLONE_NEWPID {
-				p.SetStep(e.First + i)
-			}
-		}
+		p.SetStep(s.pidStep(e))
 		p.Call(unix.SYS_SETNS, pid, unix.CLONE_NEWPID).Label("join pid namespace")
 		for fd := e.Keep; fd < p.Base()+len(p.Files()); fd++ {
 			p.Call(unix.SYS_CLOSE, fd).May().Label("close a descriptor")

@@ -34,9 +34,6 @@ func main() {
 	case "sleep":
 		fmt.Println("ready")
 		time.Sleep(time.Hour)
-	case "die":
-		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		time.Sleep(time.Hour)
 	case "signal":
 		ch := make(chan os.Signal, 1)
 		signal.Notify(ch, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGWINCH)
@@ -49,11 +46,13 @@ func main() {
 		for i := range n {
 			fmt.Println(i)
 		}
-	case "orphan":
-		child := exec.Command("/proc/self/exe", "sleep")
-		if err := child.Start(); err != nil {
+	case "orphan": // leaves a grandchild behind
+		if err := exec.Command("/proc/self/exe", "half").Run(); err != nil {
 			fmt.Println(err)
 		}
+		time.Sleep(300 * time.Millisecond)
+	case "half":
+		_ = exec.Command("/proc/self/exe", "exit", "0").Start()
 	}
 }
 

@@ -1,0 +1,3 @@
+package crash
+
+func mayFail(int64) bool { return true }
