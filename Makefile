@@ -6,7 +6,7 @@ ARCHES   := amd64 arm64 riscv64 ppc64le s390x loong64
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT   := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS  := -s -w -X main.version=$(if $(filter v%,$(VERSION)),$(VERSION:v%=%),0.1.0-dev) -X main.commit=$(COMMIT)
-BUILD    := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+BUILD    := CGO_ENABLED=0 $(GO) build -tags urfave_cli_no_template -trimpath -ldflags '$(LDFLAGS)'
 # What this machine promises to its tests: needing something promised and absent fails,
 # needing something else skips, and the skips are printed at the end.
 PROMISES ?= $(shell integration/promises)

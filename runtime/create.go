@@ -259,7 +259,7 @@ func (m *making) giveStreams() error {
 // pid file.
 func (m *making) handOver(init *launch.Init, c *Container) error {
 	if init.Master != nil && m.options.ConsoleSocket != "" {
-		if err := sendFile(m.options.ConsoleSocket, "console-socket", init.Master.Name(), init.Master); err != nil {
+		if err := sendFile(m.options.ConsoleSocket, "console-socket", "/dev/ptmx", init.Master); err != nil {
 			return err
 		}
 		init.Master.Close()

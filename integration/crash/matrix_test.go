@@ -106,7 +106,7 @@ func (a *arena) hit(o operation, b blow) traced {
 	_, _ = a.out.Seek(0, 0)
 	cmd := a.r.Command(a.expand(o.args)...)
 	cmd.Stdout, cmd.Stderr = a.out, a.out
-	res, err := trace(cmd, b, lab.Patience)
+	res, err := trace(cmd, b, lab.Patience/2)
 	if err != nil {
 		a.t.Fatalf("%v: %v", b, err)
 	}

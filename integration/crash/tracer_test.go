@@ -103,6 +103,8 @@ func (t *tracer) run(cmd *exec.Cmd, patience time.Duration) error {
 	}
 	watch := time.AfterFunc(patience, func() {
 		t.hangs.Store(true)
+		_ = unix.Kill(t.main, unix.SIGQUIT) // a Go program prints its stacks
+		time.Sleep(time.Second)
 		_ = unix.Kill(t.main, unix.SIGKILL)
 	})
 	defer watch.Stop()
@@ -222,6 +224,7 @@ func (t *tracer) executed(tid int, task *task) {
 		task.role = initer
 	case string(name) == "ocirt-builder":
 		task.role = builder
+	case task.freed: // the SIGSTOP that lets it go is still to come
 	default: // a hook, or the container's program
 		_ = unix.PtraceDetach(tid)
 		delete(t.tasks, tid)

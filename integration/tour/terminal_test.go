@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -54,18 +55,21 @@ func TestJobControl(t *testing.T) {
 		b := s.bundle(t, terminal, lab.Args("/bin/sh", "-i")).Busybox()
 		c, term := withTerminal(t, s, b)
 		c.Start()
-		term.Type("busybox sleep 1000; echo st''atus $?\n")
-		lab.Eventually(func() bool { return len(processes(t, link(t, c.Namespace("pid")))) == 2 })
-		term.Type("\x03")
+		alone := func(n int) func() bool {
+			return func() bool { return len(processes(t, link(t, c.Namespace("pid")))) == n }
+		}
+		term.Type("busybox sleep 1000\n")
+		lab.Eventually(alone(2))
+		press(t, term, "\x03", alone(1))
+		term.Type("echo st''atus $?\n")
 		term.Says("status 130")
 		term.Type("busybox sleep 1000\n")
-		lab.Eventually(func() bool { return len(processes(t, link(t, c.Namespace("pid")))) == 2 })
-		term.Type("\x1a")
-		term.Says("Stopped")
+		lab.Eventually(alone(2))
+		press(t, term, "\x1a", func() bool { return strings.Contains(term.Text(), "Stopped") })
 		term.Resize(132, 50)
 		term.Type("busybox stty size\n")
 		term.Says("50 132")
-		term.Type("kill %1; exit 5\n")
+		term.Type("kill -9 %1; exit 5\nexit 5\n")
 		if code := c.Wait(); code != 5 {
 			t.Errorf("status is %d, want 5: %q", code, term.Text())
 		}
@@ -73,6 +77,19 @@ func TestJobControl(t *testing.T) {
 			t.Errorf("the shell has no job control: %q", term.Text())
 		}
 	})
+}
+
+// press presses a key until something is so: a shell is for a moment deaf to keys before its
+// child is in the foreground.
+func press(t *testing.T, term *lab.Terminal, key string, done func() bool) {
+	t.Helper()
+	if !lab.Eventually(func() bool {
+		term.Type(key)
+		time.Sleep(100 * time.Millisecond)
+		return done()
+	}) {
+		t.Fatalf("the key %q does nothing: %q", key, term.Text())
+	}
 }
 
 // In the foreground the terminal of the caller is the container's, keys and size included,
@@ -105,14 +122,16 @@ func TestForegroundTerminal(t *testing.T) {
 				return true
 			}
 			term.Type("busybox stty size\n")
+			time.Sleep(50 * time.Millisecond)
 			return false
 		}) {
 			t.Errorf("the new size does not reach the container: %q", term.Text())
 		}
 		term.Type("busybox sleep 1000; echo st''atus $?\n")
-		lab.Eventually(func() bool { return strings.HasSuffix(term.Text(), "$?\r\n") })
-		term.Type("\x03")
-		term.Says("status 130")
+		press(t, term, "\x03", func() bool {
+			term.Type("echo bac''k\n")
+			return strings.Contains(term.Text(), "\nback")
+		})
 		term.Type("exit 6\n")
 		if r := run.End(); r.Code != 6 {
 			t.Errorf("want status 6, got %v: %q", r, term.Text())

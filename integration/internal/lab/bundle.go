@@ -2,6 +2,7 @@ package lab
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -97,15 +98,22 @@ func Inside() string { return theBench.inside }
 
 func copyProgram(t testing.TB, from, to string) {
 	t.Helper()
+	must(t, copyFile(from, to))
+}
+
+// copyFile makes a copy that everybody may execute.
+func copyFile(from, to string) error {
 	in, err := os.Open(from)
-	must(t, err)
+	if err != nil {
+		return err
+	}
 	defer in.Close()
 	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
-	must(t, err)
+	if err != nil {
+		return err
+	}
 	_, err = io.Copy(out, in)
-	must(t, err)
-	must(t, out.Close())
-	must(t, os.Chmod(to, 0o755))
+	return errors.Join(err, out.Chmod(0o755), out.Close())
 }
 
 func must(t testing.TB, err error) {

@@ -63,22 +63,16 @@ func run(m *testing.M) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	b := bench{runtime: os.Getenv("OCIRT")}
-	if b.runtime == "" {
-		b.runtime = filepath.Join(root, "bin", "ocirt")
-	}
-	if b.runtime, err = exec.LookPath(b.runtime); err != nil {
-		return 0, fmt.Errorf("no runtime to test: %w", err)
-	}
-	if b.runtime, err = filepath.Abs(b.runtime); err != nil {
-		return 0, err
-	}
+	b := bench{}
 	if b.dir, err = os.MkdirTemp("", "ocirt-lab-"); err != nil {
 		return 0, err
 	}
 	defer os.RemoveAll(b.dir)
 	if err := os.Chmod(b.dir, 0o755); err != nil {
 		return 0, err
+	}
+	if b.runtime, err = takeRuntime(root, b.dir); err != nil {
+		return 0, fmt.Errorf("no runtime to test: %w", err)
 	}
 	b.inside = filepath.Join(b.dir, "inside")
 	if err := build(root, "./integration/cmd/inside", b.inside); err != nil {
@@ -87,6 +81,21 @@ func run(m *testing.M) (int, error) {
 	b.busybox, _ = exec.LookPath("busybox")
 	theBench = b
 	return m.Run(), nil
+}
+
+// takeRuntime copies the program under test, so that one that is built anew meanwhile is
+// not mistaken for one that was tampered with.
+func takeRuntime(root, dir string) (string, error) {
+	from := os.Getenv("OCIRT")
+	if from == "" {
+		from = filepath.Join(root, "bin", "ocirt")
+	}
+	from, err := exec.LookPath(from)
+	if err != nil {
+		return "", err
+	}
+	to := filepath.Join(dir, filepath.Base(from))
+	return to, copyFile(from, to)
 }
 
 // standApart executes the test binary again in a mount namespace of its own.

@@ -27,8 +27,18 @@ func (l *launch) converse() error {
 	if err := l.open(); err != nil {
 		return err
 	}
-	entered, given := false, l.points.Given < 0
+	entered, given, forked := false, l.points.Given < 0, l.points.Forked < 0
+	helper, err := l.watchHelper()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(helper)
 	for {
+		if !given {
+			if err := l.awaitHelper(helper); err != nil {
+				return err
+			}
+		}
 		r, files, err := l.receive()
 		if err != nil {
 			return err
@@ -42,6 +52,7 @@ func (l *launch) converse() error {
 			err = l.writeMaps()
 		case l.points.Builder, l.points.Helper, l.points.Forked:
 			l.pids = append(l.pids, int(r.Value))
+			forked = forked || r.Call == l.points.Forked
 		case l.points.Given:
 			given, err = true, l.take(files)
 		case l.points.Entered:
@@ -50,6 +61,9 @@ func (l *launch) converse() error {
 				err = l.take(files)
 			}
 		case l.ready:
+			if !forked {
+				return errHelper // killed just after it had forked init, whose pid nobody knows
+			}
 			return nil
 		default:
 			err = fmt.Errorf("bug in ocirt: init sent %+v", r)
@@ -62,6 +76,40 @@ func (l *launch) converse() error {
 			if err := l.build(); err != nil {
 				return err
 			}
+		}
+	}
+}
+
+// errHelper is the end of a process that was to help init into an existing pid namespace.
+// Init has the socket too, so its end is not the end of the conversation.
+var errHelper = errors.New("the helper ended before it was done")
+
+// watchHelper opens the process that makes what Given wants; -1 if there is none.
+func (l *launch) watchHelper() (pidfd int, err error) {
+	if l.points.Given < 0 {
+		return -1, nil
+	}
+	if pidfd, err = unix.PidfdOpen(l.pids[0], 0); err != nil {
+		return -1, fmt.Errorf("cannot watch the helper: %w", err)
+	}
+	return pidfd, nil
+}
+
+// awaitHelper waits for the next record, or for the end of the helper without one.
+func (l *launch) awaitHelper(pidfd int) error {
+	for {
+		fds := []unix.PollFd{{Fd: int32(l.sock), Events: unix.POLLIN}, {Fd: int32(pidfd), Events: unix.POLLIN}}
+		switch _, err := unix.Poll(fds, -1); {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return fmt.Errorf("cannot wait for the helper: %w", err)
+		case fds[0].Revents != 0:
+			return nil
+		}
+		// What it said last was said before it ended.
+		if n, err := unix.Poll(fds[:1], 0); err == nil && n == 0 {
+			return errHelper
 		}
 	}
 }

@@ -260,9 +260,17 @@ func TestTables(t *testing.T) {
 		name   string
 		number uint16
 	}{
-		{columnX86_64, "execve", 59}, {columnX32, "execve", 520}, {columnX86, "execve", 11}, {columnAARCH64, "execve", 221},
-		{columnARM, "set_tls", 0xf005}, {columnS390, "execve", 11}, {columnS390, "getuid32", 199}, {columnS390X, "getuid", 199},
-		{columnX86_64, "mmap2", absent}, {columnLOONGARCH64, "clone3", 435}, {columnPPC64LE, "socketcall", 102},
+		{columnX86_64, "execve", 59},
+		{columnX32, "execve", 520},
+		{columnX86, "execve", 11},
+		{columnAARCH64, "execve", 221},
+		{columnARM, "set_tls", 0xf005},
+		{columnS390, "execve", 11},
+		{columnS390, "getuid32", 199},
+		{columnS390X, "getuid", 199},
+		{columnX86_64, "mmap2", absent},
+		{columnLOONGARCH64, "clone3", 435},
+		{columnPPC64LE, "socketcall", 102},
 	} {
 		if got := numbers[test.column][lookup(test.name, -1)]; got != test.number {
 			t.Errorf("column %d: %s is %d, want %d", test.column, test.name, got, test.number)

@@ -93,7 +93,7 @@ func newPolicy(p *specs.LinuxSeccomp) (*policy, error) {
 		count += len(p.Syscalls[i].Names)
 	}
 	y.nodes = make([]node, 1, count+count/4+1)
-	// Backwards, because what comes later is put before what is there.
+	// Backwards, because a list grows at its front.
 	for i := len(p.Syscalls) - 1; i >= 0; i-- {
 		if err := y.add(&p.Syscalls[i]); err != nil {
 			return nil, err
@@ -174,13 +174,16 @@ func (y *policy) list(head int32) []int32 {
 	return y.scratch
 }
 
-// classify finds the class of the calls to which these rules apply, or makes it. The rules
-// are in the order of the profile.
+// classify finds the class of the calls to which these rules apply, or makes it. It
+// changes the list.
 func (y *policy) classify(rules []int32) uint16 {
 	ret := y.fallback
 	if len(rules) > 1 {
-		slices.SortStableFunc(rules, func(a, b int32) int {
-			return cmp.Compare(severity(y.rules[a].ret), severity(y.rules[b].ret))
+		slices.SortFunc(rules, func(a, b int32) int {
+			return cmp.Or(
+				cmp.Compare(severity(y.rules[a].ret), severity(y.rules[b].ret)),
+				cmp.Compare(b, a), // what was added last stands first in the profile
+			)
 		})
 	}
 	// What comes after a rule without conditions is never asked, and what stands directly
@@ -208,12 +211,10 @@ func (y *policy) same(a, b int32) bool {
 	return a == b || y.rules[a].always() && y.rules[b].always() && y.rules[a].ret == y.rules[b].ret
 }
 
-// merge is the class of a number that has two names.
-func (y *policy) merge(a, b uint16) uint16 {
-	if a == b || b == classFallback {
-		return a
-	}
-	return y.classify(slices.Concat(y.classes[a].rules, y.classes[b].rules))
+// both is the class of a number that has two names.
+func (y *policy) both(a, b uint16) uint16 {
+	rules := slices.Clone(y.list(y.heads[a]))
+	return y.classify(append(rules, y.list(y.heads[b])...))
 }
 
 // stub reports whether calls that the profile cannot have known shall not exist.

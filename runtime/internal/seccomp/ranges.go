@@ -71,6 +71,7 @@ const maxNumber = 640
 func (y *policy) fill(s *section, b *abi) {
 	var classes [maxNumber]uint16
 	var private [16]uint16
+	var owner [maxNumber]uint16 // the name that a number was met by, plus one
 	last := -1
 	column := &numbers[b.column]
 	for name := range column {
@@ -79,10 +80,14 @@ func (y *policy) fill(s *section, b *abi) {
 			continue
 		}
 		if n >= privateStored {
-			private[n&15] = y.merge(y.class[name], private[n&15])
+			private[n&15] = y.class[name]
 			continue
 		}
-		classes[n] = y.merge(y.class[name], classes[n])
+		classes[n] = y.class[name]
+		if owner[n] != 0 {
+			classes[n] = y.both(owner[n]-1, uint16(name))
+		}
+		owner[n] = uint16(name) + 1
 		last = max(last, n)
 	}
 	stub := last >= 0 && y.stub()

@@ -1,0 +1,103 @@
+package corpus
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"time"
+)
+
+// filter is a seccomp profile that allows everything but what rules say.
+func filter(rules ...string) json.RawMessage {
+	list := ""
+	for i, r := range rules {
+		if i > 0 {
+			list += ","
+		}
+		list += r
+	}
+	return json.RawMessage(`{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[` + list + `]}`)
+}
+
+func deny(action string, names ...string) string {
+	list, _ := json.Marshal(names)
+	return fmt.Sprintf(`{"names":%s,"action":%q}`, list, action)
+}
+
+func seccompScenes() map[string]scene {
+	return map[string]scene{
+		"S-05": {words: []string{"linux.seccomp.syscalls[0]"}},
+		"S-15": {play: listeners},
+		"S-16": {play: rudeListeners},
+		"S-17": playStart(func(s *stage) {
+			s.put("/linux/seccomp", filter(deny("SCMP_ACT_ERRNO", "execve", "execveat")))
+		}, "exec true: operation not permitted", "seccomp"),
+		// Whatever a Go program would need after the filter: init needs none of it.
+		"S-18": {set: func(s *stage) {
+			s.put("/linux/seccomp", filter(deny("SCMP_ACT_KILL_PROCESS", "close_range", "rt_sigreturn")))
+		}, after: func(s *stage, id string) { s.runtime.Do("start", id).OK() }},
+		"S-19": {set: func(s *stage) {
+			rules := make([]string, 0, 4000)
+			for i := range 4000 {
+				rules = append(rules, fmt.Sprintf(`{"names":["getpid","getppid"],"action":"SCMP_ACT_ERRNO","args":[{"index":0,"value":%d,"op":"SCMP_CMP_EQ"}]}`, i))
+			}
+			s.put("/linux/seccomp", filter(rules...))
+		}},
+		// libseccomp refuses, or takes the first: it must not be neither.
+		"S-20": {set: func(s *stage) {
+			s.put("/linux/seccomp", filter(deny("SCMP_ACT_ERRNO", "getpid"), deny("SCMP_ACT_KILL", "getpid")))
+		}, fine: true},
+	}
+}
+
+func notify(path string) json.RawMessage {
+	return json.RawMessage(fmt.Sprintf(`{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":%q,"syscalls":[{"names":["mkdir"],"action":"SCMP_ACT_NOTIFY"}]}`, path))
+}
+
+// notified writes a profile with a listener, and skips if there are no listeners yet.
+func (s *stage) notified(path string) {
+	s.Helper()
+	s.patches = nil
+	s.put("/linux/seccomp", notify(path))
+	s.write(&row{})
+}
+
+func listeners(s *stage) {
+	for _, path := range []string{s.dir + "/none", s.dir + "/file", s.dir + "/fifo"} {
+		s.notified(path)
+		begin := time.Now()
+		s.global = nil
+		rec := s.fails("create", s.runtime.ID())
+		unsupported(s, rec.Msg)
+		if !names(rec, "linux.seccomp.listenerPath") {
+			s.Errorf("the listener is not named: %+v", rec)
+		}
+		if d := time.Since(begin); d > time.Second {
+			s.Errorf("it took %v", d)
+		}
+	}
+}
+
+// rudeListeners accept and never read, or close at once.
+func rudeListeners(s *stage) {
+	path := s.dir + "/listener"
+	l, err := net.Listen("unix", path)
+	must(s, err)
+	defer l.Close()
+	for _, rude := range []func(net.Conn){func(c net.Conn) { s.Cleanup(func() { c.Close() }) }, func(c net.Conn) { c.Close() }} {
+		s.notified(path)
+		go func() {
+			if c, err := l.Accept(); err == nil {
+				rude(c)
+			}
+		}()
+		begin := time.Now()
+		id := s.runtime.ID()
+		res := s.do("create", id)
+		unsupported(s, res.Stderr)
+		if d := time.Since(begin); d > 15*time.Second {
+			s.Errorf("it took %v", d)
+		}
+		s.runtime.Do("delete", "--force", id).OK()
+	}
+}
