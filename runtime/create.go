@@ -215,7 +215,7 @@ func (m *making) make() (_ *Container, err error) {
 	}
 	files := append(append(m.options.Stdio[:], m.options.ListenFiles...), m.options.ExtraFiles...)
 	init, err := launch.Create(launch.Request{
-		Input: m.input, Plan: m.plan, Host: m.host, Files: files, Listener: listener, Builder: m.rt.builderFile,
+		Input: m.input, Plan: m.plan, Host: m.host, Files: files, Listener: listener, Dir: m.dir.Path(), Builder: m.rt.builderFile,
 	})
 	if err != nil {
 		return nil, err

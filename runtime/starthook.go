@@ -42,7 +42,7 @@ func (c *Container) startHook(b *spec.Bundle, h specs.Hook, stdio [3]*os.File) (
 	if err != nil {
 		return hooks.Process{}, err
 	}
-	r := launch.JoinRequest{Input: in, Plan: p, Files: stdio, Path: h.Path, Args: hooks.Args(h), Env: h.Env}
+	r := launch.JoinRequest{Input: in, Plan: p, Files: stdio, Dir: c.dir.Path(), Path: h.Path, Args: hooks.Args(h), Env: h.Env}
 	fd, err := c.process().Open()
 	if err != nil {
 		return hooks.Process{}, err

@@ -48,3 +48,15 @@ func subordinateIDs(t *testing.T, uid, count int) {
 		t.Cleanup(func() { _ = unix.Unmount(name, unix.MNT_DETACH) })
 	}
 }
+
+// killLingering ends the children that hooks left behind on purpose: they have become ours.
+func killLingering(t *testing.T) {
+	t.Helper()
+	for _, pid := range lab.Children() {
+		cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if strings.Contains(string(cmdline), "child\x00sleep\x0010") {
+			_ = unix.Kill(pid, unix.SIGKILL)
+			_, _ = unix.Wait4(pid, nil, 0, nil)
+		}
+	}
+}

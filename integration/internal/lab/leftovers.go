@@ -49,7 +49,7 @@ func look(t testing.TB, program string) *snapshot {
 		}
 	}
 	s.files = ownFiles()
-	s.children = children()
+	s.children = Children()
 	if data, err := os.ReadFile(program); err == nil {
 		s.hash = sha256.Sum256(data)
 	}
@@ -79,8 +79,8 @@ func ownFiles() map[string]string {
 	return m
 }
 
-// children are our own, zombies included.
-func children() []int {
+// Children are our own, zombies included.
+func Children() []int {
 	var list []int
 	threads, _ := os.ReadDir("/proc/self/task")
 	for _, th := range threads {
@@ -201,7 +201,7 @@ func (r *Runtime) NothingLeft() {
 	r.t.Helper()
 	r.reap()
 	found := append(r.stateEntries(), traces(r.ids)...)
-	for _, pid := range children() {
+	for _, pid := range Children() {
 		if !slices.Contains(r.before.children, pid) {
 			found = append(found, fmt.Sprintf("process %d: %s", pid, describe(pid)))
 		}
@@ -244,7 +244,7 @@ func (r *Runtime) cleanUp() {
 
 // reap waits for children that have ended and are not the tests'.
 func (r *Runtime) reap() {
-	for _, pid := range children() {
+	for _, pid := range Children() {
 		if !slices.Contains(r.before.children, pid) {
 			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
 		}
@@ -269,7 +269,7 @@ func (r *Runtime) assertNothingLeft() {
 	for _, f := range found {
 		r.t.Errorf("left behind: %s", f)
 	}
-	for _, pid := range children() {
+	for _, pid := range Children() {
 		if !slices.Contains(r.before.children, pid) {
 			_ = unix.Kill(pid, unix.SIGKILL)
 			_, _ = unix.Wait4(pid, nil, 0, nil)

@@ -27,6 +27,7 @@ import (
 type bench struct {
 	runtime string // absolute path of the program under test
 	inside  string // of the checker
+	hook    string // of the program for hooks
 	busybox string // of a static busybox; empty: there is none
 	dir     string // for the checker and whatever lives as long as the package's tests
 }
@@ -76,6 +77,10 @@ func run(m *testing.M) (int, error) {
 	}
 	b.inside = filepath.Join(b.dir, "inside")
 	if err := build(root, "./integration/cmd/inside", b.inside); err != nil {
+		return 0, err
+	}
+	b.hook = filepath.Join(b.dir, "hook")
+	if err := build(root, "./integration/cmd/hook", b.hook); err != nil {
 		return 0, err
 	}
 	b.busybox, _ = exec.LookPath("busybox")

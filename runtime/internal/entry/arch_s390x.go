@@ -1,6 +1,6 @@
 package entry
 
-import "debug/elf"
+import "github.com/ocirt/ocirt/runtime/internal/elf"
 
 const (
 	machine      = elf.EM_S390

@@ -1,12 +1,13 @@
 package entry
 
 import (
-	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/runtime/internal/elf"
 )
 
 // Where the image lies in memory. The text segment holds the ELF header and the walker,

@@ -21,6 +21,7 @@ type JoinRequest struct {
 	Tasks    []*os.File // cgroup v1 tasks files
 	CgroupFD *os.File   // the version 2 group
 	Files    [3]*os.File
+	Dir      string // as in Request
 
 	// What is executed: a path in the container, with exactly this environment.
 	Path string
@@ -94,6 +95,7 @@ func reap(pid, except int) {
 // program writes what the process does to itself.
 func (r *JoinRequest) program(report *os.File) (p *entry.Program, forked int, err error) {
 	p = &entry.Program{}
+	p.SetFallbackDir(r.Dir)
 	p.ReportTo(p.Inherit(report))
 	pidfd := p.Inherit(r.Pidfd)
 	zero := p.String("0")

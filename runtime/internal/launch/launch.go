@@ -23,6 +23,7 @@ type Request struct {
 	Host     *step.Host
 	Files    []*os.File // descriptors 0 to Input.KeepFDs()-1 of the container's process
 	Listener *os.File   // the start socket, listening
+	Dir      string     // for init's image where the host forbids executable memory files
 
 	// Builder is the executable that builds where a thread cannot, and Args and Env are
 	// what makes it a builder. See Serve.
@@ -106,6 +107,7 @@ func (l *launch) start(joined []*os.File) error {
 	defer theirs.Close()
 	p := &entry.Program{}
 	l.program = p
+	p.SetFallbackDir(l.Dir)
 	p.FirstFile(l.Input.KeepFDs())
 	p.ReportTo(p.Inherit(theirs))
 	listener := p.Inherit(l.Listener)

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"debug/elf"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -9,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/runtime/internal/elf"
 )
 
 // elfFile is what the kernel looks at in an ELF file. It is read by hand and bounded: the

@@ -48,7 +48,7 @@ func machineFor(t testing.TB, goarch string) *machine {
 
 // interesting are values of arguments near to those that the profile speaks of.
 func interesting(p *specs.LinuxSeccomp) []uint64 {
-	values := []uint64{0, 1, 2, 11, 20, 0xffff, 1 << 16, 1<<32 - 1, 1 << 32, 1<<63 - 1, 1<<64 - 1}
+	values := []uint64{0, 1, 2, 11, 20, 21, 0xffff, 1 << 16, 1<<16 | 1, 1<<16 | 21, 1<<32 | 1, 1<<32 - 1, 1 << 32, 1<<63 - 1, 1<<64 - 1}
 	for _, s := range p.Syscalls {
 		for _, a := range s.Args {
 			for _, v := range []uint64{a.Value, a.ValueTwo} {
@@ -254,6 +254,11 @@ func TestTables(t *testing.T) {
 	}
 	if nameAt(nameSocketcall) != "socketcall" || nameAt(nameIpc) != "ipc" {
 		t.Error("wrong indices")
+	}
+	for _, goarch := range goarches {
+		if m := machineFor(t, goarch); m.big != (goarch == "s390x") || m.abis[0].base != 0 {
+			t.Errorf("%s: %+v", goarch, m)
+		}
 	}
 	for _, test := range []struct {
 		column int
