@@ -28,11 +28,7 @@ func (l *launch) converse() error {
 		return err
 	}
 	entered, given, forked := false, l.points.Given < 0, l.points.Forked < 0
-	helper, err := l.watchHelper()
-	if err != nil {
-		return err
-	}
-	defer unix.Close(helper)
+	helper := l.init() // until another one is told of
 	for {
 		if !given {
 			if err := l.awaitHelper(helper); err != nil {
@@ -51,6 +47,9 @@ func (l *launch) converse() error {
 		case l.points.Maps:
 			err = l.writeMaps()
 		case l.points.Builder, l.points.Helper, l.points.Forked:
+			if r.Call == l.points.Builder {
+				helper = int(r.Value)
+			}
 			l.pids = append(l.pids, int(r.Value))
 			forked = forked || r.Call == l.points.Forked
 		case l.points.Given:
@@ -84,19 +83,14 @@ func (l *launch) converse() error {
 // Init has the socket too, so its end is not the end of the conversation.
 var errHelper = errors.New("the helper ended before it was done")
 
-// watchHelper opens the process that makes what Given wants; -1 if there is none.
-func (l *launch) watchHelper() (pidfd int, err error) {
-	if l.points.Given < 0 {
-		return -1, nil
+// awaitHelper waits for the next record, or for the end of the helper, our child, without
+// one.
+func (l *launch) awaitHelper(pid int) error {
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return fmt.Errorf("cannot watch the helper: %w", err)
 	}
-	if pidfd, err = unix.PidfdOpen(l.pids[0], 0); err != nil {
-		return -1, fmt.Errorf("cannot watch the helper: %w", err)
-	}
-	return pidfd, nil
-}
-
-// awaitHelper waits for the next record, or for the end of the helper without one.
-func (l *launch) awaitHelper(pidfd int) error {
+	defer unix.Close(pidfd)
 	for {
 		fds := []unix.PollFd{{Fd: int32(l.sock), Events: unix.POLLIN}, {Fd: int32(pidfd), Events: unix.POLLIN}}
 		switch _, err := unix.Poll(fds, -1); {

@@ -97,7 +97,7 @@ func hostELF(loader string) string {
 	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
 		order = binary.BigEndian
 	}
-	return makeELF(elf.ELFCLASS64, order, hostMachine(), elf.ET_DYN, loader)
+	return makeELF(elf.ELFCLASS64, order, elf.Machine(hostMachine()), elf.ET_DYN, loader)
 }
 
 var explainFiles = map[string]string{
@@ -119,7 +119,7 @@ var explainFiles = map[string]string{
 	"run/nox":         "!#!/bin/sh\n",
 	"run/arm64":       makeELF(elf.ELFCLASS64, binary.LittleEndian, elf.EM_AARCH64, elf.ET_EXEC, ""),
 	"run/s390x":       makeELF(elf.ELFCLASS64, binary.BigEndian, elf.EM_S390, elf.ET_EXEC, ""),
-	"run/object":      makeELF(elf.ELFCLASS64, binary.LittleEndian, hostMachine(), elf.ET_REL, ""),
+	"run/object":      makeELF(elf.ELFCLASS64, binary.LittleEndian, elf.Machine(hostMachine()), elf.ET_REL, ""),
 	"run/damaged":     "\x7fELFxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
 	"run/windows":     "MZ\x90\x00\x03",
 	"run/macos":       "\xcf\xfa\xed\xfe\x0c\x00",

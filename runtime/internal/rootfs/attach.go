@@ -26,8 +26,11 @@ func (p Place) open(root *os.File, wantDir func() (bool, error)) (*os.File, erro
 	if errors.Is(err, unix.EROFS) {
 		return nil, fmt.Errorf("%q does not exist in a read-only mount: %w", "/"+p.UnsafePath, err)
 	}
-	if err != nil || p.OnProc {
-		return f, err
+	if err != nil {
+		return nil, safepath.ExplainNotDir(root, p.UnsafePath, err)
+	}
+	if p.OnProc {
+		return f, nil
 	}
 	// The path may be a link to /proc/something: ask the kernel where it led.
 	magic, err := linux.FilesystemOf(f)
@@ -111,11 +114,7 @@ func move(mount, target *os.File) error {
 	if fromErr != nil || toErr != nil || from == to {
 		return err
 	}
-	what := "a file on a directory"
-	if from {
-		what = "a directory on a file"
-	}
-	return fmt.Errorf("cannot mount %s: %w", what, unix.ENOTDIR)
+	return wrongKind{from, mount.Name() != ""}
 }
 
 // isDir returns a function that says whether f is a directory.

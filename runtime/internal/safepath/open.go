@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,10 +51,63 @@ func open(root *os.File, unsafePath string, flags int, resolve uint64) (*os.File
 	if errors.Is(err, unix.EAGAIN) {
 		f, err = openAgain(root, unsafePath, flags, resolve)
 	}
-	if err != nil && walkInstead(err) {
+	switch {
+	case err != nil && walkInstead(err):
 		return walkOpen(root, unsafePath, flags, resolve&unix.RESOLVE_NO_SYMLINKS == 0)
+	case errors.Is(err, unix.ELOOP) && resolve == inRoot:
+		err = explainLoop(root, unsafePath, err)
 	}
 	return f, err
+}
+
+// A magicLink is the ELOOP of a link of a procfs that leads to no path.
+type magicLink struct{}
+
+func (magicLink) Error() string { return "a link of /proc leads outside of the container root" }
+
+func (magicLink) Unwrap() error { return unix.ELOOP }
+
+// explainLoop tells a magic link from a loop. Within a root the kernel follows neither, but
+// asked without the flag that forbids magic links it has an errno of their own.
+func explainLoop(root *os.File, unsafePath string, err error) error {
+	f, again := linux.OpenAt2(root, relative(unsafePath), unix.O_PATH, 0, unix.RESOLVE_IN_ROOT)
+	if again == nil {
+		f.Close()
+	}
+	if errors.Is(again, unix.EXDEV) {
+		return &os.PathError{Op: "openat2", Path: unsafePath, Err: magicLink{}}
+	}
+	return err
+}
+
+// A notDirectory is the ENOTDIR of a path, with the file that should be a directory.
+type notDirectory struct{ unsafePath string }
+
+func (e notDirectory) Error() string {
+	return strconv.Quote("/"+e.unsafePath) + " is not a directory"
+}
+
+func (notDirectory) Unwrap() error { return unix.ENOTDIR }
+
+// ExplainNotDir finds out for an ENOTDIR of Open and its like which file on the way is in
+// the way. Other errors are returned as they are.
+func ExplainNotDir(root *os.File, unsafePath string, err error) error {
+	if !errors.Is(err, unix.ENOTDIR) {
+		return err
+	}
+	names := components(unsafePath)
+	for n := 1; n < len(names); n++ {
+		at := strings.Join(names[:n], "/")
+		f, openErr := Open(root, at, unix.O_PATH|unix.O_DIRECTORY)
+		if errors.Is(openErr, unix.ENOTDIR) {
+			return notDirectory{at}
+		}
+		if openErr != nil {
+			break
+		}
+		f.Close()
+	}
+	return err
 }
 
 // openAgain tries for a while. A deadline alone could pass in one try on a busy host; a

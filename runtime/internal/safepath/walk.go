@@ -108,7 +108,7 @@ func (w *walker) down(name string, keepLink bool) ([]string, error) {
 		return nil, err
 	}
 	if magic == unix.PROC_SUPER_MAGIC && (path.IsAbs(target) || strings.Contains(target, ":")) {
-		return nil, &os.PathError{Op: "open", Path: f.Name(), Err: unix.ELOOP}
+		return nil, &os.PathError{Op: "open", Path: f.Name(), Err: magicLink{}}
 	}
 	if path.IsAbs(target) {
 		w.close()
