@@ -27,7 +27,9 @@ func (c *Container) Delete(ctx context.Context, force bool) error {
 	if !force && (status == Running || status == Paused) {
 		return stateError(c.rec.ID, "delete", status, "cannot delete container %s that is not stopped: %s", c.rec.ID, status)
 	}
-	if status != Stopped || c.inGroup() {
+	// The kernel has ended the processes of a pid namespace with its first one. What else
+	// may be left in the cgroup is met when that is removed.
+	if status != Stopped || !c.rec.PidNamespace {
 		if err := c.killAll(ctx); err != nil {
 			return err
 		}

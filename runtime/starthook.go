@@ -49,11 +49,12 @@ func (c *Container) startHook(b *spec.Bundle, h specs.Hook, stdio [3]*os.File) (
 	}
 	r.Pidfd = os.NewFile(uintptr(fd), "init")
 	defer r.Pidfd.Close()
-	if r.Tasks, err = c.group().JoinFiles(); err != nil {
+	group := c.joinable()
+	if r.Tasks, err = group.JoinFiles(); err != nil {
 		return hooks.Process{}, err
 	}
 	defer closeAll(r.Tasks)
-	if r.CgroupFD, err = c.group().CgroupFD(); err != nil {
+	if r.CgroupFD, err = group.CgroupFD(); err != nil {
 		return hooks.Process{}, err
 	}
 	if r.CgroupFD != nil {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"errors"
+	"os"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -137,6 +138,21 @@ func (c *Container) process() store.ProcessID {
 
 func (c *Container) group() *cgroup.Group {
 	return cgroup.Load(c.rec.Cgroup.Paths, c.rec.Cgroup.Made)
+}
+
+// joinable is the container's group for a further process: without the hierarchies in which
+// a rootless container has none.
+func (c *Container) joinable() *cgroup.Group {
+	if !c.rec.Rootless {
+		return c.group()
+	}
+	paths := map[string]string{}
+	for name, dir := range c.rec.Cgroup.Paths {
+		if _, err := os.Lstat(dir); !errors.Is(err, os.ErrNotExist) {
+			paths[name] = dir
+		}
+	}
+	return cgroup.Load(paths, c.rec.Cgroup.Made)
 }
 
 // State is the container's state as engines read it. A container that has stopped has pid

@@ -39,6 +39,10 @@ type checker struct {
 	inConfig bool   // false: a process file by itself
 	file     string // its name
 	found    Problems
+
+	// shared are the kinds of namespaces that are joined by a path which leads to our own:
+	// what is set there is set on the host.
+	shared []specs.LinuxNamespaceType
 }
 
 // A finding is a problem that does not have its place yet.

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -114,6 +116,23 @@ func (c *checker) sourceFiles() {
 	for i, ns := range c.Spec.Linux.Namespaces {
 		c.namespaceFile(i, ns)
 	}
+	if len(c.shared) > 0 {
+		c.sysctls(c.Spec.Linux)
+		c.sharedNames()
+	}
+}
+
+// sharedNames keeps the host's own name from being set.
+func (c *checker) sharedNames() {
+	if !slices.Contains(c.shared, specs.UTSNamespace) {
+		return
+	}
+	for _, n := range []struct{ property, value string }{{"hostname", c.Spec.Hostname}, {"domainname", c.Spec.Domainname}} {
+		if n.value != "" {
+			c.errorAt("not allowed with the host uts namespace").
+				words("unable to set " + n.property + " without a private UTS namespace").at(n.property)
+		}
+	}
 }
 
 func (c *checker) namespaceFile(i int, ns specs.LinuxNamespace) {
@@ -127,5 +146,66 @@ func (c *checker) namespaceFile(i int, ns specs.LinuxNamespace) {
 		c.errorf("%s does not exist", quote(ns.Path)).at(at...)
 	case err == nil && !info.Mode().IsRegular(): // nsfs files are regular ones
 		c.errorAt("is not a namespace file").at(at...)
+	case err == nil:
+		if ns.Type == specs.UserNamespace {
+			c.joinedMaps(ns.Path)
+		}
+		if own, err := os.Stat(ownNamespace(ns.Type)); err == nil && os.SameFile(own, info) {
+			c.shared = append(c.shared, ns.Type) // the host's, however it is written
+		}
 	}
+}
+
+// ownNamespace is the file of our own namespace of a kind (namespaces(7)).
+func ownNamespace(kind specs.LinuxNamespaceType) string {
+	switch kind {
+	case specs.MountNamespace:
+		kind = "mnt"
+	case specs.NetworkNamespace:
+		kind = "net"
+	}
+	return "/proc/self/ns/" + string(kind)
+}
+
+// joinedMaps compares mappings that come with a user namespace to join, as containerd sends
+// them for all containers of a pod, with those of the process that the path names. Others
+// would be ignored, and files would belong to other users than the file says.
+func (c *checker) joinedMaps(path string) {
+	l := c.Spec.Linux
+	if filepath.Base(filepath.Dir(path)) != "ns" {
+		return // bound elsewhere: there is no process to ask
+	}
+	process := filepath.Dir(filepath.Dir(path))
+	for _, m := range []struct {
+		file, property string
+		said           []specs.LinuxIDMapping
+	}{{"uid_map", "uidMappings", l.UIDMappings}, {"gid_map", "gidMappings", l.GIDMappings}} {
+		if len(m.said) == 0 {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(process, m.file))
+		if err == nil && !sameMaps(string(data), m.said) {
+			c.errorAt("not allowed together with a namespace path, unless they are the namespace's own").at("linux", m.property)
+		}
+	}
+}
+
+// sameMaps compares the kernel's lines, in any order, with mappings.
+func sameMaps(lines string, said []specs.LinuxIDMapping) bool {
+	var is []specs.LinuxIDMapping
+	for line := range strings.Lines(lines) {
+		var m specs.LinuxIDMapping
+		if _, err := fmt.Sscan(line, &m.ContainerID, &m.HostID, &m.Size); err != nil {
+			return true // not what it was taken for
+		}
+		is = append(is, m)
+	}
+	for _, m := range said {
+		i := slices.Index(is, m)
+		if i < 0 {
+			return false
+		}
+		is = slices.Delete(is, i, i+1)
+	}
+	return len(is) == 0
 }

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -75,7 +76,7 @@ func (c *checker) sysctlScope(p string) string {
 }
 
 func (c *checker) unless(kind specs.LinuxNamespaceType, text string) string {
-	if c.has(kind) {
+	if c.has(kind) && !slices.Contains(c.shared, kind) {
 		return ""
 	}
 	return text

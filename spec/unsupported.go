@@ -41,8 +41,12 @@ func Unsupported() []UnsupportedProperty {
 		},
 		{"/process/execCPUAffinity", "comes with exec", false, nil},
 		{
-			"/linux/seccomp", "comes with the filter compiler", true,
-			func(s *specs.Spec) bool { return s.Linux.Seccomp != nil },
+			"/linux/seccomp/listenerPath", "comes with seccomp listeners", true,
+			func(s *specs.Spec) bool { return s.Linux.Seccomp != nil && s.Linux.Seccomp.ListenerPath != "" },
+		},
+		{
+			"/linux/seccomp/listenerMetadata", "comes with seccomp listeners", false,
+			func(s *specs.Spec) bool { return s.Linux.Seccomp != nil && s.Linux.Seccomp.ListenerMetadata != "" },
 		},
 		// Without SELinux a label means nothing; with it, create refuses.
 		{

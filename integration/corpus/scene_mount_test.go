@@ -126,14 +126,14 @@ func deviceScenes() map[string]scene {
 	}
 }
 
-// lastRuleWins tries the rules of the row in both orders, with a device that exists.
+// lastRuleWins tries the rules of the row in both orders, with a device that no driver has.
 func lastRuleWins(s *stage) {
 	allow := map[string]any{"allow": true, "type": "a", "access": "rwm"}
-	deny := map[string]any{"allow": false, "type": "c", "major": 10, "minor": 200, "access": "rwm"}
+	deny := map[string]any{"allow": false, "type": "c", "major": 240, "minor": 0, "access": "rwm"}
 	for denied, rules := range map[bool][]any{true: {allow, deny}, false: {deny, allow}} {
 		s.patches = nil
 		s.put("/linux/resources/devices", rules)
-		s.put("/linux/devices", []any{map[string]any{"path": "/dev/x", "type": "c", "major": 10, "minor": 200, "fileMode": 0o666}})
+		s.put("/linux/devices", []any{map[string]any{"path": "/dev/x", "type": "c", "major": 240, "minor": 0, "fileMode": 0o666}})
 		s.put("/process/args", []string{"true", "try-read", "/dev/x"})
 		s.write(&row{})
 		got := s.do("run", s.runtime.ID()).OK().Stdout

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ocirt/ocirt/integration/internal/lab"
 	"github.com/ocirt/ocirt/integration/internal/need"
 )
 
@@ -61,6 +62,7 @@ func (s *stage) startFails(words ...string) string {
 			s.Errorf("the error does not say %q:\n%s", w, rec.Msg)
 		}
 	}
+	lab.Eventually(func() bool { return strings.Contains(s.runtime.Do("state", id).OK().Stdout, `"stopped"`) })
 	s.runtime.Do("delete", id).OK()
 	return rec.Msg
 }

@@ -93,6 +93,13 @@ func (s *stage) userNamespace(host, size int) {
 	s.put("/linux/gidMappings", maps)
 }
 
+// rootless makes the configuration one for an ordinary user.
+func (s *stage) rootless() {
+	s.Helper()
+	s.userNamespace(userID, 1)
+	s.put("/mounts/2/options", []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"})
+}
+
 // write writes the row's config.json, with the changes of the stage.
 func (s *stage) write(r *row) {
 	s.Helper()
@@ -162,8 +169,10 @@ func (s *stage) fails(command, id string) record {
 	log := filepath.Join(lab.Dir(s), "log")
 	must(s, os.WriteFile(log, nil, 0o666))
 	must(s, os.Chmod(log, 0o666))
-	s.global = append([]string{"--log", log, "--log-format", "json"}, s.global...)
+	before := s.global
+	s.global = append([]string{"--log", log, "--log-format", "json"}, before...)
 	res := s.do(command, id)
+	s.global = before
 	data, err := os.ReadFile(log)
 	must(s, err)
 	if res.Code != 1 {

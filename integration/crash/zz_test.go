@@ -8,6 +8,6 @@ func TestZZ(t *testing.T) {
 	a := newArena(t, lab.Namespace(specs.PIDNamespace, fmt.Sprintf("/proc/%d/ns/pid", c.Pid)))
 	at, _ := strconv.Atoi(os.Getenv("AT"))
 	res := a.hit(operation{args: []string{"create"}}, blow{role: initer, at: at})
-	fmt.Println(res.hung, a.said()[:min(200,len(a.said()))])
+	fmt.Println(res.hung, a.said()[:min(3500,len(a.said()))])
 	a.settle()
 }

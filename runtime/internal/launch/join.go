@@ -16,7 +16,7 @@ import (
 // A JoinRequest is a further process in a container whose init exists.
 type JoinRequest struct {
 	Input    *step.Input
-	Plan     *plan.Plan // its Process section is what makes the process the container's
+	Plan     *plan.Plan // its Process section is what makes the process the container's, and closes what is not
 	Pidfd    *os.File   // of init
 	Tasks    []*os.File // cgroup v1 tasks files
 	CgroupFD *os.File   // the version 2 group
@@ -116,8 +116,6 @@ func (r *JoinRequest) program(report *os.File) (p *entry.Program, forked int, er
 			return nil, 0, err
 		}
 	}
-	p.Call(unix.SYS_CLOSE_RANGE, 3, uint32(0xffffffff), unix.CLOSE_RANGE_CLOEXEC).Label("mark descriptors close-on-exec").May(unix.EINVAL, unix.ENOSYS)
-	p.Call(unix.SYS_FCNTL, p.Report(), unix.F_SETFD, unix.FD_CLOEXEC).Label("mark a descriptor close-on-exec")
 	p.Call(unix.SYS_EXECVE, p.String(r.Path), p.Strings(r.Args), p.Strings(r.Env)).Label("execute " + r.Path)
 	return p, forked, nil
 }

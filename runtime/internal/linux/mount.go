@@ -190,12 +190,21 @@ type FilesystemError struct {
 func (e *FilesystemError) Error() string {
 	s := e.Call + " " + e.Kind
 	if e.Key != "" {
-		s += " " + e.Key
+		s += " " + short(e.Key)
 	}
 	if e.Log != "" {
 		s += " (" + e.Log + ")"
 	}
 	return s + ": " + e.Err.Error()
+}
+
+// short cuts what somebody else has chosen to a length that a message can bear.
+func short(key string) string {
+	const enough = 64
+	if len(key) <= enough {
+		return key
+	}
+	return strings.ToValidUTF8(key[:enough], "") + "…"
 }
 
 // Unwrap returns the errno.

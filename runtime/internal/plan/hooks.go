@@ -3,12 +3,14 @@ package plan
 import (
 	"context"
 	"fmt"
+	"os"
 	"runtime"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/hooks"
+	"github.com/ocirt/ocirt/runtime/internal/entry"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 )
 
@@ -21,6 +23,16 @@ type RunHostHook struct {
 // RunInnerHook runs a createContainer hook: its path is the host's, its namespaces are the
 // container's.
 type RunInnerHook struct{ Index int }
+
+// RunInnerHookInNew is RunInnerHook where the container makes a pid namespace: init opens it,
+// because nobody else may look at init where a user namespace stands between.
+type RunInnerHookInNew struct{ RunInnerHook }
+
+// RunInnerHookInJoined is RunInnerHook where the container joins a pid namespace.
+type RunInnerHookInJoined struct {
+	RunInnerHook
+	Path string
+}
 
 // RunHooksPrestart compiles hooks.prestart.
 func RunHooksPrestart(in *step.Input, emit step.Emit) error {
@@ -47,10 +59,20 @@ func hostHooks(kind string, n int, emit step.Emit) {
 
 // RunHooksCreateContainer compiles hooks.createContainer.
 func RunHooksCreateContainer(in *step.Input, emit step.Emit) error {
-	if h := in.Bundle.Spec.Hooks; h != nil {
-		for i := range h.CreateContainer {
-			emit(fmt.Sprintf("/hooks/createContainer/%d", i), RunInnerHook{i})
+	h := in.Bundle.Spec.Hooks
+	if h == nil {
+		return nil
+	}
+	pid := in.Namespace(specs.PIDNamespace)
+	for i := range h.CreateContainer {
+		var s step.Step = RunInnerHook{i}
+		switch {
+		case pid != nil && pid.Path == "":
+			s = RunInnerHookInNew{RunInnerHook{i}}
+		case pid != nil:
+			s = RunInnerHookInJoined{RunInnerHook{i}, pid.Path}
 		}
+		emit(fmt.Sprintf("/hooks/createContainer/%d", i), s)
 	}
 	return nil
 }
@@ -85,45 +107,57 @@ func hooksOf(h *specs.Hooks, kind string) []specs.Hook {
 	return nil
 }
 
+// Give opens init's pid namespace.
+func (RunInnerHookInNew) Give(p *entry.Program) ([]entry.Slot, error) {
+	fd := p.Call(unix.SYS_OPENAT, unix.AT_FDCWD, p.String("/proc/self/ns/pid"), unix.O_RDONLY|unix.O_CLOEXEC, 0).Label("open the pid namespace").Keep()
+	return []entry.Slot{fd}, nil
+}
+
+// Open opens the pid namespace; that the path is one has been seen before.
+func (s RunInnerHookInJoined) Open(*step.Host) ([]*os.File, error) {
+	f, err := os.OpenFile(s.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	return []*os.File{f}, nil
+}
+
 // Do runs the hook from the builder's thread, whose namespaces it inherits; into the pid
 // namespace it is born (setns(2): a pid namespace is joined by children).
 func (s RunInnerHook) Do(b *step.Sandbox) error {
 	in := b.Input
 	pid := b.Pid
-	if in.Namespace(specs.PIDNamespace) != nil && b.Pid > 0 {
-		leave, err := bearInto(b.Pid)
+	if len(b.Files) > 0 {
+		leave, err := bearInto(b.Files[0])
 		if err != nil {
 			return err
 		}
 		defer leave()
-		pid = 1
+	}
+	if in.NewNamespace(specs.PIDNamespace) {
+		pid = 1 // as the hook itself sees it
 	}
 	state := hookState(in, specs.StateCreating, pid)
 	hook := in.Bundle.Spec.Hooks.CreateContainer[s.Index]
 	return hooks.RunOne(context.Background(), "createContainer", s.Index, hook, state, hooks.Options{Dir: in.Bundle.Dir})
 }
 
-// bearInto makes the children of this thread be born in the pid namespace of a process.
-func bearInto(pid int) (leave func(), err error) {
+// bearInto makes the children of this thread be born in a pid namespace.
+func bearInto(namespace *os.File) (leave func(), err error) {
 	own, err := unix.Open("/proc/thread-self/ns/pid", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	pidfd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		unix.Close(own)
-		return nil, err
-	}
-	defer unix.Close(pidfd)
 	runtime.LockOSThread()
 	leave = func() {
-		// On failure the thread stays as it is, and dies with the builder.
+		// Without privileges over the host there is no way back: the thread stays as it is,
+		// and dies with the builder, which bears nothing but hooks.
 		if unix.Setns(own, unix.CLONE_NEWPID) == nil {
 			runtime.UnlockOSThread()
 		}
 		unix.Close(own)
 	}
-	if err := unix.Setns(pidfd, unix.CLONE_NEWPID); err != nil {
+	if err := unix.Setns(int(namespace.Fd()), unix.CLONE_NEWPID); err != nil {
 		leave()
 		return nil, fmt.Errorf("cannot enter the container's pid namespace: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/ocirt/ocirt/runtime/internal/ns"
 	"github.com/ocirt/ocirt/runtime/internal/process"
 	"github.com/ocirt/ocirt/runtime/internal/rootfs"
+	"github.com/ocirt/ocirt/runtime/internal/seccomp"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 	"github.com/ocirt/ocirt/runtime/internal/tty"
 )
@@ -78,6 +79,7 @@ func settings() []Part {
 		rootfs.Enter,           // only where the builder's change of root does not move init
 		process.EnterDirectory, // by a handle, while still root: the user may lack the right to search
 		process.Capabilities,   // the bounding set needs CAP_SETPCAP, which goes with the ids
+		seccomp.WithPrivilege,  // loading needs CAP_SYS_ADMIN, which goes with the ids; what follows must be allowed by the profile
 		process.User,
 		process.NoNewPrivileges,
 		process.Umask,
@@ -95,9 +97,19 @@ func pause() []Part {
 // final is the same for every process of every container.
 func final() []Part {
 	return []Part{
-		process.Rlimits,    // late: RLIMIT_AS must not starve our own calls
-		process.CloseFiles, // all of ours are closed by execve itself, so that its success shows
+		process.Rlimits,      // late: RLIMIT_AS must not starve our own calls
+		process.CloseFiles,   // all of ours are closed by execve itself, so that its success shows
+		seccomp.Unprivileged, // last: only execve comes after, so the profile need allow nothing else of ours
 		process.Execute,
+	}
+}
+
+// hookFinal is final for a startContainer hook: a program of the image, which must not be
+// less confined than the container. What it executes is not the container's program.
+func hookFinal() []Part {
+	return []Part{
+		process.CloseFiles,
+		seccomp.Unprivileged,
 	}
 }
 

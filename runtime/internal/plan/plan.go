@@ -7,6 +7,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/ocirt/ocirt/runtime/internal/ns"
 	"github.com/ocirt/ocirt/runtime/internal/step"
@@ -115,5 +116,5 @@ func Final(in *step.Input) ([]step.Entry, error) {
 // process, without an execve, because what is executed is the hook's.
 func CompileHook(in *step.Input) (*Plan, error) {
 	p := &Plan{Namespaces: ns.Compile(in)}
-	return p, compile(in, &p.Process, settings())
+	return p, compile(in, &p.Process, slices.Concat(settings(), hookFinal()))
 }

@@ -142,7 +142,7 @@ type explainTest struct {
 
 func explainTests() []explainTest {
 	foreign, name := "run/arm64", "arm64"
-	if hostMachine() == elf.EM_AARCH64 {
+	if elf.Machine(hostMachine()) == elf.EM_AARCH64 {
 		foreign, name = "run/s390x", "s390x"
 	}
 	return []explainTest{

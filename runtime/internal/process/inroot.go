@@ -12,9 +12,13 @@ import (
 	"github.com/ocirt/ocirt/runtime/internal/safepath"
 )
 
-// bare is the errno of an error without the call and the path, which the contract's
+// bare is the cause of an error without the call and the path, which the contract's
 // messages name in their own way.
 func bare(err error) error {
+	var at *os.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		return errno

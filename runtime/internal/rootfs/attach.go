@@ -114,8 +114,25 @@ func move(mount, target *os.File) error {
 	if fromErr != nil || toErr != nil || from == to {
 		return err
 	}
-	return wrongKind{from, mount.Name() != ""}
+	return &wrongKind{"mount", from}
 }
+
+// A wrongKind is the ENOTDIR of a directory that should go onto a file, or the other way
+// round.
+type wrongKind struct {
+	verb string
+	dir  bool // it is a directory that should be attached
+}
+
+func (e *wrongKind) Error() string {
+	what := "a file onto a directory"
+	if e.dir {
+		what = "a directory onto a file"
+	}
+	return "cannot " + e.verb + " " + what + ": " + unix.ENOTDIR.Error()
+}
+
+func (*wrongKind) Unwrap() error { return unix.ENOTDIR }
 
 // isDir returns a function that says whether f is a directory.
 func isDir(f *os.File) func() (bool, error) {

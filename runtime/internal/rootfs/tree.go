@@ -195,7 +195,12 @@ func (s AttachTree) do(b *step.Sandbox) error {
 			return err
 		}
 	}
-	return attach(b, tree, s.Place, isDir(tree), list)
+	err := attach(b, tree, s.Place, isDir(tree), list)
+	var kind *wrongKind
+	if errors.As(err, &kind) {
+		kind.verb = "bind"
+	}
+	return err
 }
 
 // checkProcfs makes sure that what is bound on /proc is a procfs, best the whole of it.

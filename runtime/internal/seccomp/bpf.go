@@ -68,9 +68,6 @@ func (a *assembler) near(l label) label {
 
 // copy writes an instruction that does what l does.
 func (a *assembler) copy(l label) label {
-	if a.code[l].Code == opGoto {
-		l -= label(a.code[l].K) + 1
-	}
 	if a.code[l].Code == opReturn {
 		return a.ret(a.code[l].K)
 	}
