@@ -42,7 +42,13 @@ type CreateOptions struct {
 	NoPivot      bool // move and chroot instead of pivot_root, for a root on a ramdisk
 	NoNewKeyring bool // keep the caller's session keyring
 
-	// NotifySocket is the value of NOTIFY_SOCKET in the container; empty: none.
+	// ListenNames are the names of ListenFiles, separated by colons (sd_listen_fds(3));
+	// empty: they have none.
+	ListenNames string
+
+	// NotifySocket is the address of the service manager's socket for sd_notify(3). If it
+	// can be used the container gets a socket of its own in a folder at /run/notify, and
+	// StartOptions say who hears what it sends. Empty: none.
 	NotifySocket string
 }
 
@@ -54,6 +60,7 @@ type created struct {
 	init    *launch.Init
 	plan    *plan.Plan
 	console *os.File
+	notify  *notifier // while the container runs in the foreground
 }
 
 // Create builds a container up to the point where its first process waits for Start. If it
@@ -116,9 +123,10 @@ func (rt *Runtime) prepare(id string, b *spec.Bundle, o CreateOptions) (*making,
 		ID: id, Bundle: b, Process: b.Spec.Process, Facts: facts,
 		Options: step.Options{
 			NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, Rootless: rootless,
-			ListenFDs: len(o.ListenFiles), PreserveFDs: len(o.ExtraFiles), NotifySocket: o.NotifySocket,
+			ListenFDs: len(o.ListenFiles), ListenNames: o.ListenNames, PreserveFDs: len(o.ExtraFiles),
 		},
 	}
+	m.input.Options.NotifyDir = rt.notifyDir(m.input, o.NotifySocket)
 	var err error
 	if m.input.Cgroups, err = cgroups(b, id, rootless); err != nil {
 		return nil, err
@@ -210,6 +218,9 @@ func (m *making) make() (_ *Container, err error) {
 		return nil, err
 	}
 	defer listener.Close()
+	if err := m.makeNotifyDir(); err != nil {
+		return nil, err
+	}
 	if err := m.giveStreams(); err != nil {
 		return nil, err
 	}

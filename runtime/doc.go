@@ -16,7 +16,7 @@
 //		...
 //		c, err := rt.Create(ctx, "demo", bundle, runtime.CreateOptions{Stdio: runtime.Inherit()})
 //		...
-//		err = c.Start(ctx)
+//		err = c.Start(ctx, runtime.StartOptions{})
 //		status, err := c.Wait(ctx)
 //	}
 //

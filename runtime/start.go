@@ -14,33 +14,73 @@ import (
 	"github.com/ocirt/ocirt/spec"
 )
 
+// StartOptions are the choices of Start.
+type StartOptions struct {
+	// NotifySocket is the address of the service manager's socket for sd_notify(3), to
+	// which is passed on what the container says on the socket that Create gave it. Empty:
+	// nobody listens.
+	NotifySocket string
+	// Foreground passes it on until the container's end, while the caller is in Wait or
+	// WaitReaping and stays the service's main process. Otherwise Start returns only when
+	// the container has said that it is ready, or has ended, and its first process is the
+	// main one.
+	Foreground bool
+}
+
 // Start lets a created container's first process become the container's program, and
 // returns when it has, or with the reason why it could not.
-func (c *Container) Start(ctx context.Context) error {
-	if err := c.dir.Lock(ctx); err != nil {
+func (c *Container) Start(ctx context.Context, o StartOptions) error {
+	n, err := c.start(ctx, o)
+	if err != nil || n == nil {
 		return err
+	}
+	// The container may be killed and deleted while we wait: the lock is free.
+	go n.run()
+	if n.stay {
+		c.self.notify = n
+		return nil
+	}
+	return n.wait(ctx)
+}
+
+// start starts the container. The notifier that it returns does not run yet; it is nil if
+// there is nothing to pass on.
+func (c *Container) start(ctx context.Context, o StartOptions) (_ *notifier, err error) {
+	if err := c.dir.Lock(ctx); err != nil {
+		return nil, err
 	}
 	defer c.dir.Unlock()
 	if err := c.mayStart(); err != nil {
-		return err
+		return nil, err
 	}
 	b, err := c.bundle()
 	if err != nil {
-		return err
+		return nil, err
+	}
+	n, err := c.notifier(o)
+	if err != nil {
+		return nil, err
+	}
+	if n != nil {
+		defer func() {
+			if err != nil {
+				n.close()
+			}
+		}()
 	}
 	conn, err := connect(c.dir)
 	if err != nil {
-		return fmt.Errorf("cannot reach init: %w", err)
+		return nil, fmt.Errorf("cannot reach init: %w", err)
 	}
 	defer unix.Close(conn)
 	if err := c.startHooks(ctx, b); err != nil {
 		c.stop(ctx)
-		return err
+		return nil, err
 	}
 	if err := c.release(conn, b); err != nil {
-		return err
+		return nil, err
 	}
-	return c.poststart(ctx, b)
+	return n, c.poststart(ctx, b)
 }
 
 func (c *Container) mayStart() error {

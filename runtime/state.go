@@ -79,8 +79,14 @@ func (rt *Runtime) Container(id string) (*Container, error) {
 	return &Container{rt: rt, root: root, dir: dir, rec: rec}, nil
 }
 
-// Close releases the container's directory and, if it is held, its lock.
-func (c *Container) Close() error { return errors.Join(c.dir.Close(), c.root.Close()) }
+// Close releases the container's directory and, if it is held, its lock. What the
+// container says to its service manager is not passed on any more.
+func (c *Container) Close() error {
+	if c.self != nil {
+		c.self.notify.halt()
+	}
+	return errors.Join(c.dir.Close(), c.root.Close())
+}
 
 // ID is the container's id.
 func (c *Container) ID() string { return c.rec.ID }

@@ -10,7 +10,8 @@ import (
 
 func (c *checker) mounts() {
 	if len(c.Spec.Mounts) > 0 && !c.has(specs.MountNamespace) {
-		c.errorAt("need a mount namespace").at("mounts")
+		// They would be the host's, and outlive the container.
+		c.warn("need a mount namespace, ignored").at("mounts")
 	}
 	for i := range c.Spec.Mounts {
 		m := &c.Spec.Mounts[i]
@@ -81,11 +82,11 @@ var overProc = [...]string{
 	"sys/kernel/ns_last_pid", "sys/crypto/fips_enabled",
 }
 
-// bindOptions refuses data for a file system, which a bind would ignore.
+// bindOptions notes data for a file system, which a bind ignores. Engines send it.
 func (c *checker) bindOptions(m *specs.Mount, i int) {
 	for _, o := range m.Options {
 		if !bindOption(o) {
-			c.errorf("%s cannot be used with a bind", quote(o)).at("mounts", i, "options")
+			c.warn(quote(o)+" cannot be used with a bind, ignored").at("mounts", i, "options")
 		}
 	}
 }

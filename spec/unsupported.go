@@ -100,12 +100,16 @@ func (u UnsupportedProperty) problem() Problem {
 	if !u.Refuse {
 		text += ", ignored"
 	}
-	return Problem{
+	p := Problem{
 		Pointer: u.Pointer,
 		Path:    strings.ReplaceAll(u.Pointer[1:], "/", "."),
 		Text:    text,
 		Warning: !u.Refuse,
 	}
+	if u.Pointer == "/process/selinuxLabel" {
+		p.Contract = "selinux label is specified in config, but selinux is disabled or not supported"
+	}
+	return p
 }
 
 // Leaves lists every property of config.json that concerns Linux, as JSON

@@ -156,13 +156,12 @@ func (cr *creation) make(ctx context.Context, c *cli.Command, id string, b *spec
 	if text := cr.app.inherited.invalid; text != "" {
 		cr.app.log.Warn(text)
 	}
-	if os.Getenv("NOTIFY_SOCKET") != "" {
-		cr.app.log.Warn("NOTIFY_SOCKET: passing readiness messages on is not supported yet; ignored")
-	}
 	for _, n := range b.Notes {
 		cr.app.log.Warn("config.json: " + n.String())
 	}
 	cr.options.Stdio = runtime.Inherit()
+	cr.options.ListenNames = cr.app.inherited.names
+	cr.options.NotifySocket = os.Getenv("NOTIFY_SOCKET")
 	begin := time.Now()
 	container, err := rt.Create(ctx, id, b, cr.options)
 	if err != nil {

@@ -34,7 +34,9 @@ func (r *running) foreground(ctx context.Context) (status int, err error) {
 	}
 	stop := r.forwardSignals(pidfd)
 	defer stop()
-	if err := r.start(ctx); err != nil {
+	options := startOptions()
+	options.Foreground = true
+	if err := r.start(ctx, options); err != nil {
 		return 0, err
 	}
 	if status, err = r.wait(ctx); err != nil {

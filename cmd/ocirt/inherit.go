@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,7 +18,8 @@ const firstInherited = 3
 type inherited struct {
 	preserve int // of --preserve-fds
 	listen   int
-	missing  int // the first preserved one that is not open; 0: none
+	names    string // of the listen ones, separated by colons; empty: they have none
+	missing  int    // the first preserved one that is not open; 0: none
 	invalid  string
 }
 
@@ -26,6 +28,7 @@ type inherited struct {
 // close-on-exec; the Go runtime's own ones are.
 func (in *inherited) adopt() {
 	in.listen = in.listenFDs()
+	in.names = in.listenNames()
 	first := firstInherited + in.listen
 	for i := range in.preserve { // not up to a sum, which can overflow
 		if !handedOver(first + i) {
@@ -55,6 +58,20 @@ func (in *inherited) listenFDs() int {
 		}
 	}
 	return n
+}
+
+// listenNames are the names that go with the sockets. Readers refuse a list of another
+// length, so none is better.
+func (in *inherited) listenNames() string {
+	names := os.Getenv("LISTEN_FDNAMES")
+	if in.listen == 0 || names == "" {
+		return ""
+	}
+	if n := strings.Count(names, ":") + 1; n != in.listen {
+		in.invalid = fmt.Sprintf("LISTEN_FDNAMES has %d names, but LISTEN_FDS is %d; ignored", n, in.listen)
+		return ""
+	}
+	return names
 }
 
 func handedOver(fd int) bool {

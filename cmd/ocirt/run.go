@@ -97,14 +97,14 @@ func (r *running) run(ctx context.Context, c *cli.Command, cr *creation, id stri
 	}
 	defer r.container.Close()
 	if cr.detach {
-		return 0, r.start(ctx)
+		return 0, r.start(ctx, startOptions())
 	}
 	return r.foreground(ctx)
 }
 
 // start starts the container; if it cannot be started nothing is left of it.
-func (r *running) start(ctx context.Context) error {
-	err := r.container.Start(ctx)
+func (r *running) start(ctx context.Context, o runtime.StartOptions) error {
+	err := r.container.Start(ctx, o)
 	if err == nil {
 		r.app.log.Debug("started", "id", r.container.ID(), "pid", r.container.Pid())
 		return nil

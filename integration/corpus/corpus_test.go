@@ -140,7 +140,7 @@ func (r *row) accepted(s *stage, sc scene) {
 		s.Fatalf("%s is refused: %v", r.Input, res)
 	}
 	defer func() {
-		if res := s.do("delete", id); res.Code != 0 {
+		if res := s.runtime.Do("delete", "--force", "--", id); res.Code != 0 {
 			s.Errorf("cannot delete: %v", res)
 		}
 		r.noGroup(s, id)
@@ -153,6 +153,9 @@ func (r *row) accepted(s *stage, sc scene) {
 		message := strings.ReplaceAll(e.Message, "@BUNDLE", s.dir)
 		if !slices.ContainsFunc(said, func(text string) bool { return strings.Contains(text, strings.TrimPrefix(message, "config.json: ")) }) {
 			s.Errorf("no warning says %q: %q", message, said)
+		}
+		if !strings.Contains(strings.Join(said, "\n"), e.Contract) {
+			s.Errorf("no warning has the words %q: %q", e.Contract, said)
 		}
 	}
 	if len(r.warnings()) == 0 && len(said) > 0 && sc.words == nil {
@@ -222,7 +225,6 @@ func (r *row) failsLate(s *stage, sc scene) {
 		command = sc.command
 	}
 	rec := s.fails(command, s.runtime.ID())
-	unsupported(s, rec.Msg)
 	words := sc.words
 	if words == nil {
 		for _, e := range r.errors() {
@@ -235,6 +237,7 @@ func (r *row) failsLate(s *stage, sc scene) {
 	}
 	for _, w := range words {
 		if !strings.Contains(rec.Msg, strings.ReplaceAll(w, "@BUNDLE", s.dir)) {
+			unsupported(s, rec.Msg)
 			s.Errorf("%s: the error does not say %q:\n%s", r.Input, w, rec.Msg)
 		}
 	}

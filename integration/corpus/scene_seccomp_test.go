@@ -26,7 +26,8 @@ func deny(action string, names ...string) string {
 
 func seccompScenes() map[string]scene {
 	return map[string]scene{
-		"S-05": {words: []string{"linux.seccomp.syscalls[0]"}},
+		// Accepted: the kernel has no such call. A warning would be kind.
+		"S-05": {},
 		"S-15": {play: listeners},
 		"S-16": {play: rudeListeners},
 		"S-17": playStart(func(s *stage) {

@@ -40,8 +40,8 @@ func (l *list) cpuset(from, file, value string) {
 // last returns the setting added last, to say more about it.
 func (l list) last() *setting { return &l[len(l)-1] }
 
-// settingsV1 translates limits for cgroup v1. Kernel memory limits and useHierarchy have no
-// effect on any kernel we support and are left out, as runc does.
+// settingsV1 translates limits for cgroup v1. The limit of all kernel memory and
+// useHierarchy have no effect on any kernel we support and are left out, as runc does.
 func settingsV1(r *specs.LinuxResources) ([]setting, error) {
 	var l list
 	if len(r.Unified) > 0 {
@@ -81,6 +81,7 @@ func memoryV1(l *list, m *specs.LinuxMemory) {
 		l.number("memory.swap", c, "memory.memsw.limit_in_bytes", m.Swap)
 	}
 	l.number("memory.reservation", c, "memory.soft_limit_in_bytes", m.Reservation)
+	l.number("memory.kernelTCP", c, "memory.kmem.tcp.limit_in_bytes", m.KernelTCP)
 	if m.DisableOOMKiller != nil && *m.DisableOOMKiller {
 		l.add("memory.disableOOMKiller", c, "memory.oom_control", "1")
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -20,6 +21,16 @@ var errGone = errors.New("init ended before it was ready")
 // maxFiles is how many descriptors fit into one message (SCM_MAX_FD).
 const maxFiles = 253
 
+// A heard is what has been heard of init and its helpers. Where several processes speak,
+// their records come in any order.
+type heard struct {
+	parted  bool // the builder has told init's pid, or that of init's helper
+	given   bool // what Given brings has come
+	entered bool
+	ready   bool
+	forked  bool // init's last fork has been told of
+}
+
 // converse serves init until it is ready: ocirt's side of the conversation whose other
 // side is written by ns.Lower and plan.WaitForGo.
 func (l *launch) converse() error {
@@ -27,13 +38,22 @@ func (l *launch) converse() error {
 	if err := l.open(); err != nil {
 		return err
 	}
-	entered, given, forked := false, l.points.Given < 0, l.points.Forked < 0
-	helper := l.init() // until another one is told of
-	for {
-		if !given {
-			if err := l.awaitHelper(helper); err != nil {
-				return err
-			}
+	h := heard{parted: l.points.Builder < 0, given: l.points.Given < 0, forked: l.points.Forked < 0}
+	helper := l.init() // until the builder tells of another one
+	for !h.ready || !h.forked {
+		// These have the socket in common with init, so that their end is not the end of
+		// the conversation.
+		var err error
+		switch {
+		case !h.parted:
+			err = l.watch(l.pids[0])
+		case !h.given:
+			err = l.watch(helper)
+		case h.ready:
+			err = l.watch(l.init())
+		}
+		if err != nil {
+			return err
 		}
 		r, files, err := l.receive()
 		if err != nil {
@@ -43,52 +63,58 @@ func (l *launch) converse() error {
 			closeFiles(files)
 			return l.fault(r)
 		}
-		switch r.Call {
-		case l.points.Maps:
-			err = l.writeMaps()
-		case l.points.Builder, l.points.Helper, l.points.Forked:
-			if r.Call == l.points.Builder {
-				helper = int(r.Value)
-			}
-			l.pids = append(l.pids, int(r.Value))
-			forked = forked || r.Call == l.points.Forked
-		case l.points.Given:
-			given, err = true, l.take(files)
-		case l.points.Entered:
-			entered = true
-			if len(files) > 0 {
-				err = l.take(files)
-			}
-		case l.ready:
-			if !forked {
-				return errHelper // killed just after it had forked init, whose pid nobody knows
-			}
-			return nil
-		default:
-			err = fmt.Errorf("bug in ocirt: init sent %+v", r)
+		if r.Call == l.points.Builder {
+			helper = int(r.Value)
 		}
-		if err != nil {
+		if err := l.handle(r, files, &h); err != nil {
 			return err
 		}
-		if entered && given {
-			entered = false
+		if h.parted && h.entered && h.given {
+			h.entered = false
 			if err := l.build(); err != nil {
 				return err
 			}
 		}
 	}
+	return nil
 }
 
-// errHelper is the end of a process that was to help init into an existing pid namespace.
-// Init has the socket too, so its end is not the end of the conversation.
-var errHelper = errors.New("the helper ended before it was done")
+// handle acts on a record that is not a failure.
+func (l *launch) handle(r entry.Record, files []*os.File, h *heard) error {
+	switch r.Call {
+	case l.points.Maps:
+		return l.writeMaps()
+	case l.points.Builder:
+		// A helper may have told of init already, which must stay the last.
+		h.parted, l.pids = true, slices.Insert(l.pids, 1, int(r.Value))
+	case l.points.Helper:
+		l.pids = append(l.pids, int(r.Value))
+	case l.points.Forked:
+		h.forked, l.pids = true, append(l.pids, int(r.Value))
+	case l.points.Given:
+		h.given = true
+		return l.take(files)
+	case l.points.Entered:
+		h.entered = true
+		if len(files) > 0 {
+			return l.take(files)
+		}
+	case l.ready:
+		h.ready = true
+	default:
+		return fmt.Errorf("bug in ocirt: init sent %+v", r)
+	}
+	return nil
+}
 
-// awaitHelper waits for the next record, or for the end of the helper, our child, without
-// one.
-func (l *launch) awaitHelper(pid int) error {
+// errHelper is the end of a process that had something to tell yet.
+var errHelper = errors.New("a helper of init ended before it was done")
+
+// watch waits for the next record, or for the end of a child of ours without one.
+func (l *launch) watch(pid int) error {
 	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return fmt.Errorf("cannot watch the helper: %w", err)
+		return fmt.Errorf("cannot watch a helper of init: %w", err)
 	}
 	defer unix.Close(pidfd)
 	for {
@@ -97,7 +123,7 @@ func (l *launch) awaitHelper(pid int) error {
 		case err == unix.EINTR:
 			continue
 		case err != nil:
-			return fmt.Errorf("cannot wait for the helper: %w", err)
+			return fmt.Errorf("cannot wait for a helper of init: %w", err)
 		case fds[0].Revents != 0:
 			return nil
 		}

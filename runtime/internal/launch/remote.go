@@ -36,6 +36,7 @@ func (l *launch) inheritBuilder(enter *ns.Enter) (done func(), err error) {
 	l.wire = pair[0]
 	theirs := os.NewFile(uintptr(pair[1]), "builder")
 	sock, exeFD := enter.Program.Inherit(theirs), enter.Program.Inherit(exe)
+	enter.BuilderFiles = []int{sock, exeFD}
 	enter.Builder = func(p *entry.Program) {
 		// Of all that was inherited the builder gets its socket alone: it closes what
 		// comes before, and execve what comes after.

@@ -1,6 +1,8 @@
 package ns
 
 import (
+	"slices"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/runtime/internal/entry"
@@ -23,6 +25,9 @@ type Enter struct {
 	// Builder writes the calls that turn a process, which is in all namespaces but the
 	// pid namespace, into the builder. Nil if a thread of ocirt builds.
 	Builder func(*entry.Program)
+	// BuilderFiles are descriptors that only the builder needs. Init closes them when they
+	// have parted: the end of the builder must be the end of its conversation.
+	BuilderFiles []int
 }
 
 // Points are the checkpoints of the calls that Lower writes: indices of calls, -1 for what
@@ -152,6 +157,9 @@ func (s *Set) split(e Enter, at *Points) error {
 			flags |= unix.CLONE_NEWPID
 		}
 		s.fork(p, flags, "part from the builder", &at.Builder, func(p *entry.Program) { e.Builder(p) })
+		for _, fd := range e.BuilderFiles {
+			p.Call(unix.SYS_CLOSE, fd).Label("close the builder's descriptor")
+		}
 	}
 	if pid := s.pidNamespace(e); pid >= 0 {
 		if err := s.giveFromPIDNamespace(e, at, pid); err != nil {
@@ -258,15 +266,13 @@ func (s *Set) receive(e Enter, at *Points) {
 		p.SetStep(s.pidStep(e))
 		p.Call(unix.SYS_SETNS, pid, unix.CLONE_NEWPID).Label("join pid namespace")
 		for fd := e.Keep; fd < p.Base()+len(p.Files()); fd++ {
+			if slices.Contains(e.BuilderFiles, fd) {
+				continue // closed long ago, and perhaps taken by a file of the builder's finding
+			}
 			p.Call(unix.SYS_CLOSE, fd).May().Label("close a descriptor")
 		}
 		s.fork(p, unix.CLONE_PARENT|int(unix.SIGCHLD), "fork into the pid namespace", &at.Forked, func(p *entry.Program) { p.Exit(0) })
 	}
 	p.SetStep(-1)
 	p.Call(unix.SYS_SETSID).Label("begin a session").May(unix.EPERM)
-	if s.makes(unix.CLONE_NEWUSER) && len(s.Join) == 0 {
-		// Nobody else is in the namespaces yet, and an ordinary user's hooks and tools
-		// find them only through a dumpable process.
-		p.Call(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1).Label("become dumpable")
-	}
 }

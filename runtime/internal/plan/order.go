@@ -43,8 +43,9 @@ func enter() []Part {
 func sandbox() []Part {
 	return []Part{
 		netdev.Loopback,
-		rootfs.Prepare, // propagation first, or mounts leak to the host
-		rootfs.Mounts,  // in the order of config.json
+		rootfs.Prepare,      // propagation first, or mounts leak to the host
+		rootfs.Mounts,       // in the order of config.json
+		rootfs.NotifySocket, // over whatever they put there
 		rootfs.Devices,
 		RunHooksPrestart,        // host: hooks may expect the mounts, and the old root
 		RunHooksCreateRuntime,   // host

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/runtime/internal/step"
@@ -26,6 +27,10 @@ func (WaitForGo) String() string { return "wait for start" }
 // The descriptor of the report is closed at the top of the loop: the first time it is the
 // socket to create, later the connection of the peer that hung up.
 func (WaitForGo) Lower(in *step.Init) error {
+	if alone(in.Input) {
+		// After the last change of ids and capabilities, which would undo it.
+		in.Call(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1).Label("become dumpable")
+	}
 	in.Tell(ReadyLabel)
 	// The peer records who waits here before it says so: a process that nobody can find
 	// must not outlive it.
@@ -35,6 +40,21 @@ func (WaitForGo) Lower(in *step.Init) error {
 	in.Call(unix.SYS_ACCEPT4, in.Listener, 0, 0, unix.SOCK_CLOEXEC).Label("accept the connection of start").KeepIn(in.Report())
 	in.Call(unix.SYS_RECVFROM, in.Report(), byteAt, 1, 0, 0, 0).Label("wait for start").ElseBack(again)
 	return nil
+}
+
+// alone reports whether an ordinary user's container has namespaces that nobody else is in
+// yet. Then its init may be looked at, and must be: its user's start hooks, exec and tools
+// find the namespaces only through a dumpable process.
+func alone(in *step.Input) bool {
+	if in.Facts.EUID == 0 || !in.NewNamespace(specs.UserNamespace) {
+		return false
+	}
+	for _, n := range in.Bundle.Spec.Linux.Namespaces {
+		if n.Path != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // ReadyLabel is the label of the call by which init says that it waits for start.

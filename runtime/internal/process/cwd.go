@@ -87,7 +87,10 @@ func (s PrepareDirectory) Do(b *step.Sandbox) error {
 	f, err := safepath.Open(b.Root, s.UnsafePath, flags)
 	switch {
 	case errors.Is(err, unix.ENOENT):
-		f, err = safepath.MkdirAll(b.Root, path.Clean(s.UnsafePath), 0o755)
+		var made error
+		if f, made = safepath.MkdirAll(b.Root, path.Clean(s.UnsafePath), 0o755); !errors.Is(made, unix.ENOTDIR) {
+			err = made // else it is below a link of a procfs that leads nowhere: it is missing
+		}
 	case errors.Is(err, unix.EACCES):
 		// A file system in user space, or one over the network, may show nothing to
 		// root. Then the user may enter it.

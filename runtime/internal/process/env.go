@@ -6,22 +6,22 @@ import (
 	"github.com/ocirt/ocirt/runtime/internal/step"
 )
 
-// NotifySocket is where a container finds the socket for sd_notify.
-const NotifySocket = "/run/notify/notify.sock"
-
 // environment is what the program gets: the list of config.json, in its order, with only
 // the last of several with one name. Nothing comes from the environment of ocirt.
 func environment(in *step.Input) []string {
 	given := in.Process.Env
-	list := make([]string, 0, len(given)+3)
+	list := make([]string, 0, len(given)+4)
 	list = append(list, given...)
 	if n := in.Options.ListenFDs; n > 0 {
 		// The process is the first of its pid namespace; in another one it would have
 		// to know its own pid (sd_listen_fds(3)).
 		list = append(list, "LISTEN_FDS="+itoa(n), "LISTEN_PID=1")
+		if names := in.Options.ListenNames; names != "" {
+			list = append(list, "LISTEN_FDNAMES="+names)
+		}
 	}
-	if in.Options.NotifySocket != "" && in.Join == nil {
-		list = append(list, "NOTIFY_SOCKET="+NotifySocket)
+	if in.Options.NotifyDir != "" && in.Join == nil {
+		list = append(list, "NOTIFY_SOCKET=/"+step.NotifyPlace+"/"+step.NotifyName)
 	}
 	return lastOfEach(list)
 }

@@ -30,8 +30,10 @@ func TestEnvironment(t *testing.T) {
 		{"values with =", []string{"A=b=c", "A=d="}, step.Options{}, false, []string{"A=d="}},
 		{"empty", nil, step.Options{}, false, []string{}},
 		{"sockets", []string{"LISTEN_FDS=9", "A=1"}, step.Options{ListenFDs: 2}, false, []string{"A=1", "LISTEN_FDS=2", "LISTEN_PID=1"}},
-		{"notify", []string{"NOTIFY_SOCKET=/x"}, step.Options{NotifySocket: "/run/host"}, false, []string{"NOTIFY_SOCKET=/run/notify/notify.sock"}},
-		{"no notify in exec", []string{"A=1"}, step.Options{NotifySocket: "/run/host"}, true, []string{"A=1"}},
+		{"named sockets", []string{"LISTEN_FDNAMES=own"}, step.Options{ListenFDs: 2, ListenNames: "a:b"}, false, []string{"LISTEN_FDS=2", "LISTEN_PID=1", "LISTEN_FDNAMES=a:b"}},
+		{"names of no sockets", []string{"LISTEN_FDNAMES=own"}, step.Options{ListenNames: "a:b"}, false, []string{"LISTEN_FDNAMES=own"}},
+		{"notify", []string{"NOTIFY_SOCKET=/x"}, step.Options{NotifyDir: "/run/host"}, false, []string{"NOTIFY_SOCKET=/run/notify/notify.sock"}},
+		{"no notify in exec", []string{"A=1"}, step.Options{NotifyDir: "/run/host"}, true, []string{"A=1"}},
 	} {
 		in := input()
 		in.Process.Env = test.given

@@ -17,7 +17,7 @@ import (
 // Mounts compiles mounts, in their order.
 func Mounts(in *step.Input, emit step.Emit) error {
 	if in.Namespace(specs.MountNamespace) == nil {
-		return nil // refused by validation
+		return nil // they would be the host's; validation warns
 	}
 	for i, m := range in.Bundle.Spec.Mounts {
 		s, err := compileMount(in, i, m)
@@ -125,6 +125,9 @@ func lateReadOnly(in *step.Input, i int) bool {
 	}
 	if m.Type != "tmpfs" {
 		return false
+	}
+	if in.Options.NotifyDir != "" && strings.HasPrefix(step.NotifyPlace, at+"/") {
+		return true
 	}
 	for _, later := range in.Bundle.Spec.Mounts[i+1:] {
 		if strings.HasPrefix(safepath.Clean(later.Destination), at+"/") {

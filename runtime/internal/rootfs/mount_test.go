@@ -171,7 +171,6 @@ func TestMountErrors(t *testing.T) {
 		"inside proc":      {tmpfs("/proc/sys"), "inside /proc", nil},
 		"on proc":          {tmpfs("/proc"), "not of type proc", nil},
 		"bind on proc":     {specs.Mount{Destination: "/proc", Type: "bind", Source: "/usr", Options: []string{"bind"}}, "not of type proc", nil},
-		"bind data":        {specs.Mount{Destination: "/x", Source: "/usr", Options: []string{"bind", "size=1"}}, "size=1", nil},
 		"bind nothing":     {specs.Mount{Destination: "/x", Source: "/does/not/exist", Options: []string{"bind"}}, "no such file", unix.ENOENT},
 		"idmap no maps":    {specs.Mount{Destination: "/x", Source: "/usr", Options: []string{"bind", "idmap"}}, "required with idmap", nil},
 		"dir on file":      {specs.Mount{Destination: "/file", Source: "/usr", Options: []string{"bind"}}, "not a directory", unix.ENOTDIR},

@@ -34,9 +34,7 @@ func compileTree(in *step.Input, m specs.Mount, o *options, place Place) (step.S
 	if m.Source == "" {
 		return nil, errors.New("source: must not be empty for a bind mount")
 	}
-	if len(o.data) > 0 {
-		return nil, fmt.Errorf("option %q: bind mounts cannot have any filesystem-specific options applied", o.data[0])
-	}
+	// Words for a file system mean nothing to a bind: validation warns.
 	idmap, err := compileIDMap(in, m, o)
 	if err != nil {
 		return nil, err
@@ -61,8 +59,13 @@ func (s AttachTree) String() string {
 }
 
 // Open opens the source on the host, with all its attributes. No file is returned when
-// ocirt may not.
+// ocirt may not, or when the builder may as well: it sees the host's files and has all
+// rights if nothing but a new mount namespace stands between. What it opens gets its place
+// among the mounts in the order of config.json, which is what mountinfo shows.
 func (s AttachTree) Open(h *step.Host) ([]*os.File, error) {
+	if s.IDMap == nil && h.Input.NewNamespace(specs.MountNamespace) && !h.Input.UserNS() {
+		return nil, nil
+	}
 	tree, err := s.open()
 	if errors.Is(err, unix.EPERM) && s.IDMap == nil {
 		return nil, nil

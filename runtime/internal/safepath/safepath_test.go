@@ -129,7 +129,7 @@ func TestMagicLinks(t *testing.T) {
 		"walk":    func(p string) (*os.File, error) { return walkOpen(slash, p, unix.O_PATH, true) },
 	} {
 		for _, p := range []string{"proc/self/cwd", "proc/self/root/etc", "proc/self/fd/0/x", "proc/self/ns/mnt", "proc/thread-self/exe"} {
-			if f, err := open(p); !errors.Is(err, unix.ELOOP) {
+			if f, err := open(p); !errors.Is(err, unix.ELOOP) || !strings.Contains(err.Error(), "outside of the container root") {
 				t.Errorf("%s %s: %v, %v", name, p, f, err)
 			}
 		}
@@ -139,6 +139,25 @@ func TestMagicLinks(t *testing.T) {
 			continue
 		}
 		f.Close()
+	}
+}
+
+// Errors say which of the things that an errno can mean it was.
+func TestErrorsAreExplained(t *testing.T) {
+	root, _ := tree(t)
+	if _, err := Open(root, "loop", unix.O_PATH); !errors.Is(err, unix.ELOOP) || strings.Contains(err.Error(), "outside") {
+		t.Errorf("a loop: %v", err)
+	}
+	for _, path := range []string{"a/b/file/x", "/abs/file/x/y"} {
+		_, err := Open(root, path, unix.O_PATH)
+		err = ExplainNotDir(root, path, err)
+		want := `"/` + strings.TrimPrefix(path[:strings.Index(path, "/x")], "/") + `" is not a directory`
+		if !errors.Is(err, unix.ENOTDIR) || err.Error() != want {
+			t.Errorf("%s: %v, want %s", path, err, want)
+		}
+	}
+	if err := ExplainNotDir(root, "missing/x", unix.ENOENT); err != unix.ENOENT {
+		t.Errorf("another errno became %v", err)
 	}
 }
 

@@ -100,9 +100,16 @@ type Options struct {
 	NoNewKeyring bool   `json:"noNewKeyring,omitempty"`
 	PreserveFDs  int    `json:"preserveFDs,omitempty"` // passed on after descriptor 2
 	ListenFDs    int    `json:"listenFDs,omitempty"`   // socket activation: before PreserveFDs
-	NotifySocket string `json:"notifySocket,omitempty"`
+	ListenNames  string `json:"listenNames,omitempty"` // LISTEN_FDNAMES: names of the ListenFDs, separated by colons
+	NotifyDir    string `json:"notifyDir,omitempty"`   // on the host, of the socket for sd_notify; empty: none
 	Rootless     bool   `json:"rootless,omitempty"`
 }
+
+// Where a container finds the socket for sd_notify.
+const (
+	NotifyPlace = "run/notify"  // from its root: Options.NotifyDir is attached here
+	NotifyName  = "notify.sock" // in it
+)
 
 // Facts is what this host can do, as data.
 type Facts struct {

@@ -88,7 +88,8 @@ func EncodeInput(in *step.Input) string {
 	e.Bool(o.Rootless)
 	e.Int(int64(o.PreserveFDs))
 	e.Int(int64(o.ListenFDs))
-	e.String(o.NotifySocket)
+	e.String(o.ListenNames)
+	e.String(o.NotifyDir)
 	f := &in.Facts
 	e.Int(int64(f.EUID))
 	e.Int(int64(f.EGID))
@@ -116,7 +117,8 @@ func DecodeInput(s string) (in *step.Input, dir string, err error) {
 	dir = d.String()
 	o := &in.Options
 	o.NoPivot, o.NoNewKeyring, o.Rootless = d.Bool(), d.Bool(), d.Bool()
-	o.PreserveFDs, o.ListenFDs, o.NotifySocket = int(d.Int()), int(d.Int()), d.String()
+	o.PreserveFDs, o.ListenFDs = int(d.Int()), int(d.Int())
+	o.ListenNames, o.NotifyDir = d.String(), d.String()
 	f := &in.Facts
 	f.EUID, f.EGID, f.InUserNS, f.Cgroup = int(d.Int()), int(d.Int()), d.Bool(), d.String()
 	f.LastCap, f.Caps = int(d.Int()), uint64(d.Int())
