@@ -20,8 +20,8 @@ func (c *checker) memory(r *specs.LinuxResources) {
 		{"limit", m.Limit},
 		{"reservation", m.Reservation},
 		{"swap", m.Swap},
-		{"kernel", m.Kernel},
-		{"kernelTCP", m.KernelTCP}, //nolint:staticcheck // deprecated: said below
+		{"kernel", m.Kernel}, //nolint:staticcheck // deprecated: said below
+		{"kernelTCP", m.KernelTCP},
 	} {
 		if v.value != nil && *v.value < -1 {
 			c.errorf("%d is not allowed (-1 means unlimited)", *v.value).at(under(at, v.name)...)

@@ -34,12 +34,12 @@ type bench struct {
 
 var theBench bench //nolint:gochecknoglobals // made once by Main, before any test
 
-// apart marks a test binary that is in a mount namespace of its own.
+// apart marks a test binary that is in namespaces of its own.
 const apart = "OCIRT_LAB_APART"
 
 // Main is the body of a package's TestMain. Before the tests it builds the checker, and as
-// root it moves the tests into a mount namespace of their own, so that a change of the
-// mount table is their doing.
+// root it moves the tests into mount and ipc namespaces of their own, so that a change of
+// the mount table or a new message queue is their doing.
 func Main(m *testing.M) {
 	if os.Getenv(need.Probing) != "" {
 		return
@@ -103,18 +103,20 @@ func takeRuntime(root, dir string) (string, error) {
 	return to, copyFile(from, to)
 }
 
-// standApart executes the test binary again in a mount namespace of its own.
+// standApart executes the test binary again in namespaces of its own.
 func standApart() error {
 	if os.Geteuid() != 0 || os.Getenv(apart) == strconv.Itoa(os.Getpid()) {
 		return os.Unsetenv(apart)
 	}
 	runtime.LockOSThread()
-	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
+	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_FS); err != nil {
 		return nil //nolint:nilerr // not all of root's capabilities: tests that need them skip
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("cannot make the mounts private: %w", err)
 	}
+	// It shows the queues of the namespace in which it was mounted.
+	_ = unix.Mount("mqueue", "/dev/mqueue", "mqueue", 0, "")
 	// The thread that executes becomes the process, with its namespace.
 	env := append(os.Environ(), apart+"="+strconv.Itoa(os.Getpid()))
 	return unix.Exec("/proc/self/exe", os.Args, env)

@@ -15,8 +15,8 @@ import "unsafe"
 //  5. goes on with the next call, or elsewhere if the result is zero and a place is given.
 //
 // It is never called by Go.
-func walk()
-func walkStop()
+func walk()     //nolint:unused // its address is taken in assembler
+func walkStop() //nolint:unused // the same
 
 // Addresses of the walker's first byte and of the byte after its last.
 var walkStart, walkEnd unsafe.Pointer

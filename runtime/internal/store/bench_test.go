@@ -10,7 +10,7 @@ func benchDir(b *testing.B) *Dir {
 	b.Helper()
 	base := b.TempDir()
 	if fi, err := os.Stat("/dev/shm"); err == nil && fi.IsDir() { // a tmpfs, as /run is
-		if base, err = os.MkdirTemp("/dev/shm", "ocirt-store"); err != nil {
+		if base, err = os.MkdirTemp("/dev/shm", "ocirt-store"); err != nil { //nolint:usetesting // it must be on a tmpfs
 			b.Fatal(err)
 		}
 		b.Cleanup(func() { os.RemoveAll(base) })
