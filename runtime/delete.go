@@ -20,6 +20,9 @@ func (c *Container) Delete(ctx context.Context, force bool) error {
 	if rec, err := c.dir.Load(); err == nil {
 		c.rec = rec // it may have changed while we waited
 	}
+	if err := c.trust(); err != nil {
+		return err
+	}
 	status, err := c.Status()
 	if err != nil {
 		return err
@@ -59,7 +62,14 @@ func (rt *Runtime) ForceDelete(ctx context.Context, id string) error {
 		return nil
 	case err == nil && c.rec.Bundle != "":
 		defer c.Close()
-		return c.Delete(ctx, true)
+		err = c.Delete(ctx, true)
+		if errors.Is(err, ErrNotFound) {
+			return nil // another delete was quicker
+		}
+		if !distrusted(err) {
+			return err
+		}
+		c.dir.Unlock()
 	case err == nil:
 		c.Close()
 	}
@@ -81,18 +91,21 @@ func (rt *Runtime) discard(ctx context.Context, id string, cause error) error {
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
-	if err != nil {
+	if errors.Is(err, store.ErrForeign) {
 		return root.Discard(id)
 	}
+	if err != nil {
+		return err
+	}
 	defer dir.Close()
-	if err := dir.Lock(ctx); err != nil {
+	if err := dir.Lock(ctx); errors.Is(err, ErrNotFound) {
+		return nil // another delete was quicker
+	} else if err != nil {
 		return err
 	}
 	c := &Container{rt: rt, dir: dir}
-	if c.rec, err = dir.LoadIntent(); err != nil || c.rec == nil {
-		if c.rec, err = lost(id); err != nil {
-			return errors.Join(cause, err)
-		}
+	if c.rec, err = salvage(dir, id); err != nil {
+		return errors.Join(cause, err)
 	}
 	if err := c.killAll(ctx); err != nil {
 		return err

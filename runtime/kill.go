@@ -19,6 +19,9 @@ type KillOptions struct {
 // Kill signals the container's first process. SIGKILL ends the whole container also if it
 // has no pid namespace of its own.
 func (c *Container) Kill(ctx context.Context, sig unix.Signal, o KillOptions) error {
+	if err := c.trust(); err != nil {
+		return err
+	}
 	status, err := c.Status()
 	if err != nil {
 		return err

@@ -60,6 +60,9 @@ func ownerName(uid uint32) string {
 
 // Processes are the pids of the container's processes in the caller's pid namespace.
 func (c *Container) Processes() ([]int, error) {
+	if err := c.trust(); err != nil {
+		return nil, err
+	}
 	if c.inGroup() {
 		return c.group().Pids()
 	}

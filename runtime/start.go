@@ -50,6 +50,9 @@ func (c *Container) start(ctx context.Context, o StartOptions) (_ *notifier, err
 		return nil, err
 	}
 	defer c.dir.Unlock()
+	if err := c.trust(); err != nil {
+		return nil, err
+	}
 	if err := c.mayStart(); err != nil {
 		return nil, err
 	}

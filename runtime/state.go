@@ -72,11 +72,23 @@ func (rt *Runtime) Container(id string) (*Container, error) {
 		return nil, err
 	}
 	if rec == nil {
-		// Its creator has made the directory and not yet written the record, or was
-		// killed in between.
-		rec = &store.Record{ID: id, Phase: store.PhaseCreating}
+		rec = rt.unrecorded(dir, id)
 	}
 	return &Container{rt: rt, root: root, dir: dir, rec: rec}, nil
+}
+
+// unrecorded is the record of a container without one. Its creator has made the directory
+// and not yet written the record, or was killed in between; delete was killed just before
+// its end; or somebody has removed the file. The intent knows all but config.json.
+func (rt *Runtime) unrecorded(dir *store.Dir, id string) *store.Record {
+	rec, err := dir.LoadIntent()
+	if err != nil {
+		return &store.Record{ID: id, Phase: store.PhaseCreating}
+	}
+	if rec.Phase != store.PhaseCreating {
+		rt.warnf("container %s has lost its record", id)
+	}
+	return rec
 }
 
 // Close releases the container's directory and, if it is held, its lock. What the

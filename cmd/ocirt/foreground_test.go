@@ -159,6 +159,7 @@ func TestRunReapsOrphans(t *testing.T) {
 func TestRunCopiesAllOutputOfATerminal(t *testing.T) {
 	const n = 50_000
 	c := runOf(t, withTerminal, "lines", strconv.Itoa(n))
+	_, c.Stdin = openPty(t, 24, 80)
 	out, err := c.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %.200s", err, out)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/urfave/cli/v3"
+	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/runtime"
 	"github.com/ocirt/ocirt/spec"
@@ -87,6 +88,9 @@ func (r *running) run(ctx context.Context, c *cli.Command, cr *creation, id stri
 	if err != nil {
 		return 0, err
 	}
+	if err := needsTerminal(b, cr); err != nil {
+		return 0, err
+	}
 	if !cr.detach && !r.noSubreaper {
 		if err := becomeSubreaper(); err != nil {
 			return 0, err
@@ -100,6 +104,18 @@ func (r *running) run(ctx context.Context, c *cli.Command, cr *creation, id stri
 		return 0, r.start(ctx, startOptions())
 	}
 	return r.foreground(ctx)
+}
+
+// needsTerminal refuses a terminal in the foreground that nobody sits at: what was typed
+// into a pipe would be echoed, and its end never be seen.
+func needsTerminal(b *spec.Bundle, cr *creation) error {
+	if cr.detach || cr.options.ConsoleSocket != "" || b.Spec.Process == nil || !b.Spec.Process.Terminal {
+		return nil
+	}
+	if _, err := unix.IoctlGetTermios(0, unix.TCGETS); err != nil {
+		return errors.New("process.terminal: stdin is not a terminal")
+	}
+	return nil
 }
 
 // start starts the container; if it cannot be started nothing is left of it.

@@ -127,16 +127,7 @@ func processScenes() map[string]scene {
 			set:   func(s *stage) { s.flags = []string{"--console-socket", s.dir + "/none"} },
 			words: []string{"cannot use console socket if ocirt will not detach or allocate tty"},
 		},
-		// The peers refuse it. Here the container has its terminal, and the caller's streams
-		// are joined to it.
-		"P-64": {play: func(s *stage) {
-			s.put("/process/terminal", true)
-			s.put("/process/args", []string{"true", "pid"})
-			s.write(&row{})
-			if out := s.do("run", s.runtime.ID()).OK().Stdout; strings.TrimSpace(out) != "1" {
-				s.Errorf("it says %q", out)
-			}
-		}},
+		"P-64": {command: "run", words: []string{"process.terminal: stdin is not a terminal"}},
 		"H-15": {skip: "systemd", why: noSystemd},
 		"M-25": {
 			set: func(s *stage) {

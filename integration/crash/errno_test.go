@@ -83,6 +83,8 @@ func (a *arena) judge(res traced) []string {
 	switch {
 	case res.hung:
 		wrong = append(wrong, "the command hangs")
+	case strings.Contains(said, "fatal error: cannot open standard fds"):
+		return nil // the Go runtime's own first calls
 	case strings.Contains(said, "goroutine ") || strings.Contains(said, "panic"):
 		wrong = append(wrong, "the command panics")
 	case res.status.ExitStatus() == 0:
@@ -100,7 +102,7 @@ func (a *arena) judge(res traced) []string {
 }
 
 // perErrno is how many calls are made to fail with each errno if not all are.
-const perErrno = 8
+const perErrno = 4
 
 func TestErrnoCreate(t *testing.T) {
 	failEverywhere(t, operation{args: []string{"create"}, roles: []string{command, initer}}, perErrno)

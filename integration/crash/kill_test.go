@@ -13,7 +13,7 @@ import (
 )
 
 // perRole is how many points of a role are visited if not all are.
-const perRole = 40
+const perRole = 24
 
 func TestKillCreate(t *testing.T) {
 	need.Root(t)

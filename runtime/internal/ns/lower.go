@@ -103,11 +103,13 @@ func (s *Set) join(e Enter) {
 	enter(s.EUID == 0)
 }
 
-// becomeRoot takes the ids of the user namespace's root, whose files the builder makes.
+// becomeRoot takes the ids of the user namespace's root, whose files the builder makes, or
+// the first ids there are if the maps leave root out.
 func (s *Set) becomeRoot(p *entry.Program) {
+	uid, gid := rootOf(s.UIDs), rootOf(s.GIDs)
 	p.Call(unix.SYS_SETGROUPS, 0, 0).Label("drop groups").May(unix.EPERM)
-	p.Call(unix.SYS_SETRESGID, 0, 0, 0).Label("become group 0 of the user namespace")
-	p.Call(unix.SYS_SETRESUID, 0, 0, 0).Label("become user 0 of the user namespace")
+	p.Call(unix.SYS_SETRESGID, gid, gid, gid).Labelf("become group %d of the user namespace", gid)
+	p.Call(unix.SYS_SETRESUID, uid, uid, uid).Labelf("become user %d of the user namespace", uid)
 	// Changed ids reset it to the sysctl fs.suid_dumpable, which need not be 0.
 	p.Call(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0).Label("become non-dumpable")
 }
@@ -156,7 +158,12 @@ func (s *Set) split(e Enter, at *Points) error {
 		if s.makes(unix.CLONE_NEWPID) {
 			flags |= unix.CLONE_NEWPID
 		}
-		s.fork(p, flags, "part from the builder", &at.Builder, func(p *entry.Program) { e.Builder(p) })
+		s.fork(p, flags, "part from the builder", &at.Builder, func(p *entry.Program) {
+			if rootOf(s.UIDs) != 0 {
+				keepCapabilities(p, s.LastCap)
+			}
+			e.Builder(p)
+		})
 		for _, fd := range e.BuilderFiles {
 			p.Call(unix.SYS_CLOSE, fd).Label("close the builder's descriptor")
 		}

@@ -48,6 +48,20 @@ func (s *Set) SetgroupsDenied() bool {
 	return s.EUID != 0 && s.makes(unix.CLONE_NEWUSER) && single(s.GIDs, s.EGID)
 }
 
+// rootOf is the id in a user namespace that makes the container's files: 0, if it is mapped
+// or the maps are not known.
+func rootOf(maps []specs.LinuxIDMapping) uint32 {
+	for _, m := range maps {
+		if m.ContainerID == 0 {
+			return 0
+		}
+	}
+	if len(maps) == 0 {
+		return 0
+	}
+	return maps[0].ContainerID
+}
+
 func single(maps []specs.LinuxIDMapping, id int) bool {
 	return len(maps) == 1 && maps[0].Size == 1 && int(maps[0].HostID) == id
 }

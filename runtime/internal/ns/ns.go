@@ -48,6 +48,7 @@ type Set struct {
 	Offsets string // the text for /proc/PID/timens_offsets
 	EUID    int
 	EGID    int
+	LastCap int // highest capability of the kernel
 }
 
 // Joined is a namespace that exists, named by a path on the host.
@@ -59,7 +60,7 @@ type Joined struct {
 
 // Compile reads linux.namespaces, the id mappings and the time offsets.
 func Compile(in *step.Input) Set {
-	s := Set{EUID: in.Facts.EUID, EGID: in.Facts.EGID}
+	s := Set{EUID: in.Facts.EUID, EGID: in.Facts.EGID, LastCap: in.Facts.LastCap}
 	l := in.Bundle.Spec.Linux
 	if l == nil {
 		return s

@@ -56,7 +56,8 @@ func In(t *testing.T, o Options, body func(t *testing.T)) {
 	}
 	pattern := "^" + strings.Join(strings.Split(t.Name(), "/"), "$/^") + "$"
 	c := exec.Command("/proc/self/exe", "-test.run="+pattern, "-test.v", "-test.count=1", "-test.timeout=60s")
-	c.Env = append(os.Environ(), childVariable+"="+t.Name())
+	// What the machine promises, it does not promise in there.
+	c.Env = append(os.Environ(), childVariable+"="+t.Name(), "OCIRT_TEST_PROMISES=")
 	flags := uintptr(unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if o.User {

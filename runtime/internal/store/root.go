@@ -155,7 +155,29 @@ func (r *Root) taken(id string) error {
 	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return fmt.Errorf("%w: %s: %w", ErrExists, id, ErrForeign)
 	}
+	if r.nobodys(id) {
+		return fmt.Errorf("%w: %s: %w", ErrExists, id, ErrForeign)
+	}
 	return fmt.Errorf("%w: %s", ErrExists, id)
+}
+
+// nobodys reports whether a directory of the root is no container's: it has no record, and
+// nobody is making one.
+func (r *Root) nobodys(id string) bool {
+	d, err := r.Open(id)
+	if err != nil {
+		return false
+	}
+	defer d.Close()
+	if free, err := d.TryLock(); err != nil || !free {
+		return false
+	}
+	for _, name := range []string{recordName, intentName} {
+		if err := unix.Faccessat(d.FD(), name, unix.F_OK, 0); !errors.Is(err, unix.ENOENT) {
+			return false
+		}
+	}
+	return true
 }
 
 // Open opens the directory of a container, without locking it. The error wraps

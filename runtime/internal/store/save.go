@@ -130,6 +130,9 @@ func contradiction(rec, intent *Record) string {
 			return "cgroup_paths." + hierarchy
 		}
 	}
+	if rec.Phase != intent.Phase {
+		return "" // the record still says what was going to be made
+	}
 	for _, dir := range rec.Cgroup.Made {
 		if !slices.Contains(intent.Cgroup.Made, dir) {
 			return "cgroup.made"
