@@ -72,7 +72,7 @@ func (rt *Runtime) Container(id string) (*Container, error) {
 		return nil, err
 	}
 	if rec == nil {
-		rec = rt.unrecorded(dir, id)
+		rec = unrecorded(dir, id)
 	}
 	return &Container{rt: rt, root: root, dir: dir, rec: rec}, nil
 }
@@ -80,13 +80,10 @@ func (rt *Runtime) Container(id string) (*Container, error) {
 // unrecorded is the record of a container without one. Its creator has made the directory
 // and not yet written the record, or was killed in between; delete was killed just before
 // its end; or somebody has removed the file. The intent knows all but config.json.
-func (rt *Runtime) unrecorded(dir *store.Dir, id string) *store.Record {
+func unrecorded(dir *store.Dir, id string) *store.Record {
 	rec, err := dir.LoadIntent()
 	if err != nil {
 		return &store.Record{ID: id, Phase: store.PhaseCreating}
-	}
-	if rec.Phase != store.PhaseCreating {
-		rt.warnf("container %s has lost its record", id)
 	}
 	return rec
 }

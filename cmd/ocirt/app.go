@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,7 +38,7 @@ func newApp(args []string) *app {
 	if len(args) > 0 && filepath.Base(args[0]) == "runc" {
 		a.name = "runc"
 	}
-	a.records = &records{stderr: os.Stderr}
+	a.records = &records{stderr: standardError{}}
 	a.log = slog.New(a.records)
 	return a
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,11 +23,12 @@ func becomeSubreaper() error {
 
 // foreground starts the container, stays until its end, and removes it.
 func (r *running) foreground(ctx context.Context) (status int, err error) {
-	pidfd, err := unix.PidfdOpen(r.container.Pid(), 0) // our child, not waited for yet
+	// Our child, not waited for yet. It stays open, because signals are forwarded to it up
+	// to the end of this process.
+	pidfd, err := unix.PidfdOpen(r.container.Pid(), 0)
 	if err != nil {
 		return 0, errors.Join(fmt.Errorf("cannot open init: %w", err), r.app.remove(ctx, r.container))
 	}
-	defer unix.Close(pidfd)
 	if master := r.container.Console(); master != nil {
 		if r.terminal, err = openTerminal(master); err != nil {
 			return 0, errors.Join(err, r.app.remove(ctx, r.container))
@@ -56,32 +59,55 @@ func (r *running) foreground(ctx context.Context) (status int, err error) {
 	return status, nil
 }
 
+// forwardedAtOnce are the signals that are passed on from before the container starts. The
+// others follow a moment later: each that is caught costs the Go runtime two changes of
+// thread, which is more than a short container takes.
+func (r *running) forwardedAtOnce() []os.Signal {
+	list := []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2}
+	if r.terminal != nil {
+		list = append(list, unix.SIGWINCH)
+	}
+	return list
+}
+
+const forwardRest = 20 * time.Millisecond
+
 // forwardSignals passes on to init what this process is sent. The signals that the Go
 // runtime sends to itself, news of children, and those of our own writing are not for it.
+// After stop a signal does to this process what it would have done without us.
 func (r *running) forwardSignals(pidfd int) (stop func()) {
 	signal.Ignore(unix.SIGPIPE) // it would end us with the terminal in raw mode
 	ch := make(chan os.Signal, 128)
-	signal.Notify(ch)
-	signal.Reset(unix.SIGCHLD, unix.SIGURG)
-	done := make(chan struct{})
+	signal.Notify(ch, r.forwardedAtOnce()...)
+	rest := time.AfterFunc(forwardRest, func() {
+		for s := unix.Signal(1); s <= sigRTMax; s++ {
+			if s != unix.SIGCHLD && s != unix.SIGURG && s != unix.SIGPIPE {
+				signal.Notify(ch, s)
+			}
+		}
+	})
+	var ended atomic.Bool
 	go func() {
-		defer close(done)
 		defer r.terminal.restoreOnPanic()
 		for sig := range ch {
+			if ended.Load() {
+				signal.Reset(sig)
+				_ = unix.Kill(unix.Getpid(), sig.(unix.Signal))
+				continue
+			}
 			r.forward(pidfd, sig)
 		}
 	}()
 	return func() {
-		signal.Stop(ch)
-		close(ch)
-		<-done
+		rest.Stop()
+		ended.Store(true)
 	}
 }
 
 func (r *running) forward(pidfd int, sig os.Signal) {
 	s, ok := sig.(unix.Signal)
 	switch {
-	case !ok, s == unix.SIGCHLD, s == unix.SIGURG, s == unix.SIGPIPE:
+	case !ok:
 		return
 	case s == unix.SIGWINCH:
 		r.terminal.resize()

@@ -28,10 +28,25 @@ type records struct {
 	held   *[][]byte // warnings wait here until an error had the chance to come first
 }
 
+// standardError writes to descriptor 2. An *os.File would end the program when nobody reads
+// there any more, in the middle of whatever it does.
+type standardError struct{}
+
+func (standardError) Write(b []byte) (int, error) {
+	for n := 0; n < len(b); {
+		m, err := unix.Write(2, b[n:])
+		if err != nil && err != unix.EINTR {
+			return n, err
+		}
+		n += max(m, 0)
+	}
+	return len(b), nil
+}
+
 // openLog acts on the flags that concern the log.
 func (a *app) openLog() error {
 	a.logOpened = true
-	r := &records{stderr: os.Stderr, level: slog.LevelInfo}
+	r := &records{stderr: standardError{}, level: slog.LevelInfo}
 	switch a.logFormat {
 	case "json":
 		// Readers of a JSON log expect one record, the error, and nothing else.

@@ -54,7 +54,9 @@ func (a *arena) left() []string {
 	}
 	entries, _ := os.ReadDir(a.r.Root)
 	for _, e := range entries {
-		found = append(found, "state "+e.Name())
+		if e.Name() != filler {
+			found = append(found, "state "+e.Name())
+		}
 	}
 	if now := read("/proc/self/mountinfo"); now != a.mounts {
 		found = append(found, "mounts changed")

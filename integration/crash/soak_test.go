@@ -91,4 +91,3 @@ func (a *arena) life(id string) error {
 	}
 	return nil
 }
-

@@ -99,10 +99,11 @@ func (p ProcessID) Open() (pidfd int, err error) {
 
 // BootID is the kernel's name of this boot.
 func BootID() (string, error) {
+	const path = "/proc/sys/kernel/random/boot_id"
 	var buf [64]byte
-	b, err := readProc("/proc/sys/kernel/random/boot_id", buf[:])
+	b, err := readProc(path, buf[:])
 	if err != nil {
-		return "", fmt.Errorf("cannot read the boot id: %w", err)
+		return "", fmt.Errorf("cannot read the boot id, %s: %w", path, err)
 	}
 	return string(bytes.TrimSpace(b)), nil
 }
