@@ -55,7 +55,7 @@ func (a *app) bundleArgument(c *cli.Command, flag string) string {
 }
 
 func (a *app) checkOptions() spec.Options {
-	return spec.Options{Rootless: os.Geteuid() != 0, SystemdCgroup: a.systemdCgroup || a.cgroupManager == "systemd"}
+	return spec.Options{SystemdCgroup: a.systemdCgroup || a.cgroupManager == "systemd"}
 }
 
 // checked is a bundle without mistakes.

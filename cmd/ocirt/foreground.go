@@ -63,7 +63,7 @@ func (r *running) foreground(ctx context.Context) (status int, err error) {
 // others follow a moment later: each that is caught costs the Go runtime two changes of
 // thread, which is more than a short container takes.
 func (r *running) forwardedAtOnce() []os.Signal {
-	list := []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2}
+	list := []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGCONT}
 	if r.terminal != nil {
 		list = append(list, unix.SIGWINCH)
 	}

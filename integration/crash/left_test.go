@@ -130,12 +130,15 @@ func reaping() (stop func()) {
 	}
 }
 
-// orphan tells a dead orphan from a command that a test waits for: such a command leads a
-// process group in the test's own session.
+// orphan tells a dead orphan from a command that a test waits for, which leads a process
+// group in the test's own session, and from what a tracer waits for.
 func orphan(pid int) bool {
 	stat := read(fmt.Sprintf("/proc/%d/stat", pid))
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 4 || fields[0] != "Z" {
+		return false
+	}
+	if _, tracer, _ := strings.Cut(read(fmt.Sprintf("/proc/%d/status", pid)), "TracerPid:\t"); !strings.HasPrefix(tracer, "0\n") {
 		return false
 	}
 	session, err := unix.Getsid(0)

@@ -122,8 +122,10 @@ func TestRaceForcedDeleteSharedPids(t *testing.T) {
 
 func TestRaceKillDelete(t *testing.T) {
 	race(t, [][]string{{"create"}, {"start"}}, []entrant{
-		{words("kill", "ID", "KILL"), words(isGone, notRuns)}, {args: words("delete", "--force")},
-		{words("kill", "--all", "ID", "KILL"), words(isGone)}, {words("kill", "ID", "TERM"), words(isGone, notRuns)},
+		{words("kill", "ID", "KILL"), words(isGone, notRuns)},
+		{args: words("delete", "--force")},
+		{words("kill", "--all", "ID", "KILL"), words(isGone)},
+		{words("kill", "ID", "TERM"), words(isGone, notRuns)},
 	}, -1)
 }
 
@@ -153,9 +155,16 @@ func TestRaceCreateDelete(t *testing.T) {
 func TestRaceEverything(t *testing.T) {
 	life := []string{isGone, isTaken, isRunning, isStopped, notRuns, "is not stopped", "deleted meanwhile", "cannot reach init", "cannot hear init", "cannot speak to init", "cannot start a container that is creating"}
 	race(t, nil, []entrant{
-		{words("create"), life}, {words("create"), life}, {words("start"), life}, {words("start"), life},
-		{words("kill", "ID", "KILL"), life}, {words("delete"), life}, {args: words("delete", "--force")},
-		{words("state"), words(isGone)}, {words("state"), words(isGone)}, {words("ps"), words(isGone)},
+		{words("create"), life},
+		{words("create"), life},
+		{words("start"), life},
+		{words("start"), life},
+		{words("kill", "ID", "KILL"), life},
+		{words("delete"), life},
+		{args: words("delete", "--force")},
+		{words("state"), words(isGone)},
+		{words("state"), words(isGone)},
+		{words("ps"), words(isGone)},
 	}, -1)
 }
 

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -65,16 +66,18 @@ type task struct {
 type tracer struct {
 	blow
 	traced
-	main  int
-	tasks map[int]*task
-	early map[int]bool // threads seen before the event that announces them
-	count bool         // calls still have to be stopped at
-	hangs atomic.Bool
+	main    int
+	tasks   map[int]*task
+	early   map[int]bool // threads seen before the event that announces them
+	count   bool         // calls still have to be stopped at
+	freeing bool         // everybody is being let go
+	hangs   atomic.Bool
 }
 
 // trace runs a command that has not been started, with a blow.
 func trace(cmd *exec.Cmd, b blow, patience time.Duration) (traced, error) {
 	t := &tracer{blow: b, tasks: map[int]*task{}, early: map[int]bool{}, count: true}
+	defer reaping()()
 	t.stops, t.calls = map[string]int{}, map[string]int{}
 	done := make(chan error)
 	go func() {
@@ -131,13 +134,36 @@ func (t *tracer) follow() error {
 			t.ended(tid, ws)
 			continue
 		}
-		if t.tasks[tid] == nil {
+		switch {
+		case t.tasks[tid] != nil:
+			t.stopped(tid, ws)
+		case t.struck || t.freeing:
+			t.adopt(tid)
+		default:
 			t.early[tid] = true
-			continue
 		}
-		t.stopped(tid, ws)
 	}
 	return nil
+}
+
+// firstStop is how a new thread stops.
+const firstStop = unix.WaitStatus(0x7f | int(unix.SIGSTOP)<<8)
+
+// adopt takes a thread in whose parent may have been killed before it could announce it.
+func (t *tracer) adopt(tid int) {
+	delete(t.early, tid)
+	_, after, _ := strings.Cut(read(fmt.Sprintf("/proc/%d/status", tid)), "Tgid:")
+	tgid := tid
+	_, _ = fmt.Sscan(after, &tgid)
+	t.tasks[tid] = &task{tgid: tgid, role: child, freed: t.freeing}
+	t.stopped(tid, firstStop)
+}
+
+// adoptEarly is adopt for all that wait to be announced.
+func (t *tracer) adoptEarly() {
+	for tid := range t.early {
+		t.adopt(tid)
+	}
 }
 
 func (t *tracer) ended(tid int, ws unix.WaitStatus) {
@@ -206,6 +232,7 @@ func (t *tracer) systemCall(tid int, task *task) {
 		t.struck, t.count = true, false
 		t.call = callNumber(tid)
 		_ = unix.Kill(task.tgid, unix.SIGKILL)
+		t.adoptEarly()
 		if t.role == command {
 			t.freeAll()
 			return
@@ -241,6 +268,9 @@ func (t *tracer) forked(tid int, parent *task, event int) {
 		return
 	}
 	born := int(msg)
+	if t.tasks[born] != nil {
+		return
+	}
 	n := &task{tgid: born, role: parent.role, freed: parent.freed, fresh: true}
 	switch {
 	case event == unix.PTRACE_EVENT_CLONE:
@@ -251,12 +281,14 @@ func (t *tracer) forked(tid int, parent *task, event int) {
 	t.tasks[born] = n
 	if t.early[born] {
 		delete(t.early, born)
-		t.stopped(born, unix.WaitStatus(0x7f|int(unix.SIGSTOP)<<8))
+		t.stopped(born, firstStop)
 	}
 }
 
 // freeAll lets everybody go, each when it stops next. A running thread is made to stop.
 func (t *tracer) freeAll() {
+	t.freeing = true
+	t.adoptEarly()
 	for tid, task := range t.tasks {
 		if task.freed {
 			continue

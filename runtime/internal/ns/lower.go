@@ -164,8 +164,10 @@ func (s *Set) split(e Enter, at *Points) error {
 			}
 			e.Builder(p)
 		})
-		for _, fd := range e.BuilderFiles {
-			p.Call(unix.SYS_CLOSE, fd).Label("close the builder's descriptor")
+		if s.pidNamespace(e) >= 0 { // else all are closed right below
+			for _, fd := range e.BuilderFiles {
+				p.Call(unix.SYS_CLOSE, fd).Label("close a descriptor of the builder")
+			}
 		}
 	}
 	if pid := s.pidNamespace(e); pid >= 0 {

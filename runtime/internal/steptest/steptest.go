@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/runtime/internal/entry"
+	"github.com/ocirt/ocirt/runtime/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 )
 
@@ -53,6 +54,9 @@ func In(t *testing.T, o Options, body func(t *testing.T)) {
 		}
 		body(t)
 		return
+	}
+	if o.User {
+		need.Root(t) // to map more than one id
 	}
 	pattern := "^" + strings.Join(strings.Split(t.Name(), "/"), "$/^") + "$"
 	c := exec.Command("/proc/self/exe", "-test.run="+pattern, "-test.v", "-test.count=1", "-test.timeout=60s")
