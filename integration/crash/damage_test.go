@@ -58,9 +58,7 @@ func (v *victim) goes() {
 	if res := v.r.Do("list").OK(); !strings.Contains(res.Stdout, v.ID) {
 		v.t.Errorf("list hides the container: %s", res.Stdout)
 	}
-	stop := reaping()
 	v.r.Do("delete", "--force", v.ID).OK()
-	stop()
 	if v.alive() {
 		v.t.Errorf("delete --force has left init running")
 	}
@@ -241,8 +239,6 @@ func TestLostBundle(t *testing.T) {
 	v := newVictim(t, lab.New(t), hooked(t))
 	must(t, change(func(m map[string]any) { m["bundle"], m["rootfs"] = "/nonexistent", "/nonexistent/rootfs" })(v))
 	v.State()
-	stop := reaping()
-	defer stop()
 	v.Kill("KILL").OK()
 	lab.Eventually(func() bool { return v.State().Status == specs.StateStopped })
 	v.Delete().OK()
@@ -267,9 +263,7 @@ func TestStrangeStateDirectory(t *testing.T) {
 	on := filepath.Join(v.dir, "mounted")
 	must(t, os.Mkdir(on, 0o700), unix.Mount(canary, on, "", unix.MS_BIND, ""))
 	t.Cleanup(func() { _ = unix.Unmount(on, unix.MNT_DETACH) })
-	stop := reaping()
 	r.Do("delete", "--force", v.ID).Failed("mounted: something is mounted on it")
-	stop()
 	if v.alive() {
 		t.Errorf("the container still runs")
 	}
@@ -293,8 +287,6 @@ func TestLostStartSocket(t *testing.T) {
 			c := r.Create(lab.NewBundle(t, lab.Check("sleep", "forever")))
 			must(t, damage(filepath.Join(r.Root, c.ID, "start.sock")))
 			r.Do("start", c.ID).Failed("cannot ")
-			stop := reaping()
-			defer stop()
 			c.Kill("KILL").OK()
 			r.Do("delete", "--force", c.ID).OK()
 			if left := groupsOf(c.ID); len(left) > 0 {

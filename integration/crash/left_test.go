@@ -3,10 +3,12 @@ package crash
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -86,19 +88,19 @@ func (a *arena) sweep() {
 // settle brings everything to its end by the runtime's own means, and says what went wrong
 // on the way.
 func (a *arena) settle() []string {
-	defer reaping()()
+	defer a.reaping()()
 	var wrong []string
 	want := func(ok bool, res lab.Result) {
 		if !ok {
 			wrong = append(wrong, res.String())
 		}
 	}
-	res := a.r.Do("state", a.id)
+	res := a.do("state", a.id)
 	want(res.Code == 0 || res.Code == 1 && strings.Contains(res.Stderr, "does not exist"), res)
-	res = a.r.Do("list")
+	res = a.do("list")
 	want(res.Code == 0, res)
 	for range 2 {
-		res = a.r.Do("delete", "--force", a.id)
+		res = a.do("delete", "--force", a.id)
 		want(res.Code == 0, res)
 	}
 	return append(wrong, a.left()...)
@@ -107,16 +109,12 @@ func (a *arena) settle() []string {
 // reaping plays the part that an engine's monitor has on a host: it takes the statuses of
 // orphans, until stop is called. A process in a container's pid namespace that nobody waits
 // for keeps the namespace's init from ending.
-func reaping() (stop func()) {
+func (a *arena) reaping() (stop func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		for {
-			for _, pid := range children() {
-				if orphan(pid) {
-					_, _ = unix.Wait4(pid, nil, unix.WNOHANG|unix.WALL, nil)
-				}
-			}
+			a.reap()
 			select {
 			case <-quit:
 				return
@@ -130,17 +128,61 @@ func reaping() (stop func()) {
 	}
 }
 
-// orphan tells a dead orphan from a command that a test waits for, which leads a process
-// group in the test's own session, and from what a tracer waits for.
-func orphan(pid int) bool {
-	stat := read(fmt.Sprintf("/proc/%d/stat", pid))
-	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 4 || fields[0] != "Z" {
-		return false
+// reap waits for dead orphans: not for commands, nor for what a tracer waits for.
+func (a *arena) reap() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, pid := range children() {
+		if !a.commands[pid] && !slices.Contains(a.own, pid) && strings.Contains(read(fmt.Sprintf("/proc/%d/status", pid)), "TracerPid:\t0\n") {
+			_, _ = unix.Wait4(pid, nil, unix.WNOHANG|unix.WALL, nil)
+		}
 	}
-	if _, tracer, _ := strings.Cut(read(fmt.Sprintf("/proc/%d/status", pid)), "TracerPid:\t"); !strings.HasPrefix(tracer, "0\n") {
-		return false
+}
+
+// start starts a command that is not to be reaped.
+func (a *arena) start(cmd *exec.Cmd) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	err := cmd.Start()
+	if err == nil {
+		a.commands[cmd.Process.Pid] = true
 	}
-	session, err := unix.Getsid(0)
-	return err == nil && (fields[2] != strconv.Itoa(pid) || fields[3] != strconv.Itoa(session))
+	return err
+}
+
+// ended takes back what start did.
+func (a *arena) ended(cmd *exec.Cmd) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.commands, cmd.Process.Pid)
+}
+
+// do is lab's Do while orphans are being reaped.
+func (a *arena) do(args ...string) lab.Result {
+	cmd := a.r.Command(args...)
+	res := lab.Result{Code: -1}
+	files := [2]*os.File{}
+	for i := range files {
+		f, err := os.CreateTemp(a.b.Dir, "do")
+		if err != nil {
+			return lab.Result{Code: -1, Stderr: err.Error()}
+		}
+		defer f.Close()
+		defer os.Remove(f.Name())
+		files[i] = f
+	}
+	cmd.Stdout, cmd.Stderr = files[0], files[1]
+	if err := a.start(cmd); err != nil {
+		return lab.Result{Code: -1, Stderr: err.Error()}
+	}
+	late := time.AfterFunc(lab.Patience, func() { _ = cmd.Process.Kill() })
+	_ = cmd.Wait()
+	late.Stop()
+	a.ended(cmd)
+	ws := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if res.Code = ws.ExitStatus(); ws.Signaled() {
+		res.Code = 128 + int(ws.Signal())
+	}
+	res.Stdout, res.Stderr = read(files[0].Name()), fmt.Sprintf("%q: %s", args, read(files[1].Name()))
+	return res
 }

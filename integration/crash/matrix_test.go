@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,12 +28,15 @@ type arena struct {
 	own     []int    // children that are the test's
 	mounts  string
 	groups  []string // the cgroups of the container
+
+	mu       sync.Mutex
+	commands map[int]bool // that somebody waits for
 }
 
 func newArena(t *testing.T, edits ...lab.Edit) *arena {
 	t.Helper()
 	r := lab.New(t)
-	a := &arena{t: t, r: r, id: r.ID()}
+	a := &arena{t: t, r: r, id: r.ID(), commands: map[int]bool{}}
 	a.b = lab.NewBundle(t, append([]lab.Edit{lab.Check("sleep", "forever")}, edits...)...)
 	a.pidFile = filepath.Join(a.b.Dir, "pid")
 	out, err := os.CreateTemp(a.b.Dir, "out")
@@ -106,10 +110,12 @@ func (a *arena) hit(o operation, b blow) traced {
 	_, _ = a.out.Seek(0, 0)
 	cmd := a.r.Command(a.expand(o.args)...)
 	cmd.Stdout, cmd.Stderr = a.out, a.out
-	res, err := trace(cmd, b, lab.Patience/2)
+	defer a.reaping()()
+	res, err := trace(cmd, a.start, b, lab.Patience/2)
 	if err != nil {
 		a.t.Fatalf("%v: %v", b, err)
 	}
+	a.ended(cmd)
 	return res
 }
 
@@ -180,10 +186,10 @@ func killEverywhere(t *testing.T, o operation, most int) {
 
 // again makes the same id once more.
 func (a *arena) again() []string {
-	if res := a.r.Do("create", "--bundle", a.b.Dir, a.id); res.Code != 0 {
+	if res := a.do("create", "--bundle", a.b.Dir, a.id); res.Code != 0 {
 		return []string{"again: " + res.String()}
 	}
-	if res := a.r.Do("delete", "--force", a.id); res.Code != 0 {
+	if res := a.do("delete", "--force", a.id); res.Code != 0 {
 		return []string{"again: " + res.String()}
 	}
 	return a.left()

@@ -84,14 +84,14 @@ func says(res lab.Result, words []string) bool {
 
 // together runs commands at once, each after up to some milliseconds.
 func (a *arena) together(entrants []entrant) []lab.Result {
-	defer reaping()()
+	defer a.reaping()()
 	results := make([]lab.Result, len(entrants))
 	var wg sync.WaitGroup
 	for i, e := range entrants {
 		delay := time.Duration(rand.IntN(4000)) * time.Microsecond
 		wg.Go(func() {
 			time.Sleep(delay)
-			results[i] = a.r.Do(a.expand(e.args)...)
+			results[i] = a.do(a.expand(e.args)...)
 		})
 	}
 	wg.Wait()

@@ -66,6 +66,7 @@ type task struct {
 type tracer struct {
 	blow
 	traced
+	start   func(*exec.Cmd) error
 	main    int
 	tasks   map[int]*task
 	early   map[int]bool // threads seen before the event that announces them
@@ -74,10 +75,9 @@ type tracer struct {
 	hangs   atomic.Bool
 }
 
-// trace runs a command that has not been started, with a blow.
-func trace(cmd *exec.Cmd, b blow, patience time.Duration) (traced, error) {
-	t := &tracer{blow: b, tasks: map[int]*task{}, early: map[int]bool{}, count: true}
-	defer reaping()()
+// trace runs a command, which start starts, with a blow.
+func trace(cmd *exec.Cmd, start func(*exec.Cmd) error, b blow, patience time.Duration) (traced, error) {
+	t := &tracer{blow: b, start: start, tasks: map[int]*task{}, early: map[int]bool{}, count: true}
 	t.stops, t.calls = map[string]int{}, map[string]int{}
 	done := make(chan error)
 	go func() {
@@ -92,11 +92,10 @@ func trace(cmd *exec.Cmd, b blow, patience time.Duration) (traced, error) {
 
 func (t *tracer) run(cmd *exec.Cmd, patience time.Duration) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true, Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	if err := t.start(cmd); err != nil {
 		return err
 	}
 	t.main = cmd.Process.Pid
-	_ = cmd.Process.Release()
 	var ws unix.WaitStatus
 	if _, err := unix.Wait4(t.main, &ws, unix.WALL, nil); err != nil || !ws.Stopped() {
 		return fmt.Errorf("no stop at execve: %v %v", ws, err)
