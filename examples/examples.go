@@ -102,8 +102,14 @@ func placeTour(from, to string) error {
 func hostNamespaces() []string {
 	var env []string
 	for _, f := range [][2]string{
-		{"uts", "UTS"}, {"ipc", "IPC"}, {"pid", "PID"}, {"mnt", "MOUNT"},
-		{"net", "NETWORK"}, {"user", "USER"}, {"cgroup", "CGROUP"}, {"time", "TIME"},
+		{"uts", "UTS"},
+		{"ipc", "IPC"},
+		{"pid", "PID"},
+		{"mnt", "MOUNT"},
+		{"net", "NETWORK"},
+		{"user", "USER"},
+		{"cgroup", "CGROUP"},
+		{"time", "TIME"},
 	} {
 		link, err := os.Readlink("/proc/self/ns/" + f[0])
 		if err != nil {

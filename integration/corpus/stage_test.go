@@ -21,7 +21,6 @@ type stage struct {
 	flags   []string
 	global  []string
 	patches []patch
-	ids     int
 }
 
 func newStage(t *testing.T, user bool) *stage {
@@ -35,7 +34,7 @@ func newStage(t *testing.T, user bool) *stage {
 		s.runtime = lab.New(t)
 	}
 	// A short name: messages cut what is long, and a socket may be bound in it.
-	top, err := os.MkdirTemp("", "s")
+	top, err := os.MkdirTemp("", "s") //nolint:usetesting // t.TempDir has a long name
 	must(t, err)
 	must(t, os.Chmod(top, 0o755))
 	s.dir = filepath.Join(top, "b")

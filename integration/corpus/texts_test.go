@@ -62,22 +62,37 @@ func TestTexts(t *testing.T) {
 		init  bool     // it is an error of the container's side
 		from  string
 	}{
-		{"proc is a link", func(s *stage) { must(s, os.Symlink("tmp", s.rootfs("proc"))) },
-			[]string{`error mounting "proc" to rootfs at "/proc": `, `must be mounted on ordinary directory`}, true, "/mounts/0"},
-		{"sys is a link", func(s *stage) { must(s, os.Symlink("tmp", s.rootfs("sys"))) },
-			[]string{`error mounting "sysfs" to rootfs at "/sys": `, `must be mounted on ordinary directory`}, true, "/mounts/5"},
+		{
+			"proc is a link", func(s *stage) { must(s, os.Symlink("tmp", s.rootfs("proc"))) },
+			[]string{`error mounting "proc" to rootfs at "/proc": `, `must be mounted on ordinary directory`},
+			true, "/mounts/0",
+		},
+		{
+			"sys is a link", func(s *stage) { must(s, os.Symlink("tmp", s.rootfs("sys"))) },
+			[]string{`error mounting "sysfs" to rootfs at "/sys": `, `must be mounted on ordinary directory`},
+			true, "/mounts/5",
+		},
 		{"not permitted", func(s *stage) {
 			s.userNamespace(100000, 1000)
 			must(s, os.Chown(s.rootfs(""), 100000, 100000))
 			s.mount("/x", "ext4", "/dev/none")
 		}, []string{`error mounting "/dev/none" to rootfs at "/x": `, "operation not permitted"}, true, "/mounts/7"},
-		{"cwd is a file", func(s *stage) { s.put("/process/cwd", "/bin/true") },
-			[]string{`chdir to cwd ("/bin/true") set in config.json failed: `}, true, "/process/cwd"},
-		{"not in PATH", func(s *stage) { s.put("/process/args", []string{"nope-x"}) },
-			[]string{`exec: "nope-x": executable file not found in $PATH`}, true, "/process/args/0"},
+		{
+			"cwd is a file", func(s *stage) { s.put("/process/cwd", "/bin/true") },
+			[]string{`chdir to cwd ("/bin/true") set in config.json failed: `},
+			true, "/process/cwd",
+		},
+		{
+			"not in PATH", func(s *stage) { s.put("/process/args", []string{"nope-x"}) },
+			[]string{`exec: "nope-x": executable file not found in $PATH`},
+			true, "/process/args/0",
+		},
 		{"not executable", script("x", 0o644), []string{`exec: "/run.sh": permission denied`}, true, "/process/args/0"},
-		{"hook", func(s *stage) { s.hook("createRuntime", "exit 3") },
-			[]string{"error running createRuntime hook #0:", "exit status 3"}, true, "/hooks/createRuntime/0"},
+		{
+			"hook", func(s *stage) { s.hook("createRuntime", "exit 3") },
+			[]string{"error running createRuntime hook #0:", "exit status 3"},
+			true, "/hooks/createRuntime/0",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t, false)

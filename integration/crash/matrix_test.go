@@ -116,6 +116,7 @@ func (a *arena) hit(o operation, b blow) traced {
 		a.t.Fatalf("%v: %v", b, err)
 	}
 	a.ended(cmd)
+	_ = cmd.Process.Release()
 	return res
 }
 

@@ -41,10 +41,14 @@ type propagation struct {
 
 func propagations() []propagation {
 	return []propagation{
-		{"rprivate", false, false}, {"private", false, false},
-		{"rslave", true, false}, {"slave", true, false},
-		{"rshared", true, true}, {"shared", true, true},
-		{"runbindable", false, false}, {"unbindable", false, false},
+		{"rprivate", false, false},
+		{"private", false, false},
+		{"rslave", true, false},
+		{"slave", true, false},
+		{"rshared", true, true},
+		{"shared", true, true},
+		{"runbindable", false, false},
+		{"unbindable", false, false},
 	}
 }
 

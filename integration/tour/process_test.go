@@ -114,8 +114,12 @@ func TestTinyRlimits(t *testing.T) {
 	s := asRoot(t)
 	b := s.bundle(t, lab.Args("/bin/busybox", "grep", "open files", "/proc/self/limits"), func(s *specs.Spec) {
 		s.Process.Rlimits = []specs.POSIXRlimit{
-			{Type: "RLIMIT_NOFILE", Soft: 4, Hard: 5}, {Type: "RLIMIT_NPROC", Soft: 1, Hard: 1}, {Type: "RLIMIT_FSIZE", Soft: 4096, Hard: 4096},
-			{Type: "RLIMIT_AS", Soft: 4 << 20, Hard: 4 << 20}, {Type: "RLIMIT_CPU", Soft: 1, Hard: 1}, {Type: "RLIMIT_MEMLOCK", Soft: 0, Hard: 0},
+			{Type: "RLIMIT_NOFILE", Soft: 4, Hard: 5},
+			{Type: "RLIMIT_NPROC", Soft: 1, Hard: 1},
+			{Type: "RLIMIT_FSIZE", Soft: 4096, Hard: 4096},
+			{Type: "RLIMIT_AS", Soft: 4 << 20, Hard: 4 << 20},
+			{Type: "RLIMIT_CPU", Soft: 1, Hard: 1},
+			{Type: "RLIMIT_MEMLOCK", Soft: 0, Hard: 0},
 		}
 	}).Busybox()
 	if got := strings.Fields(s.runtime.Run(b).OK().Stdout); !reflect.DeepEqual(got, strings.Fields("Max open files 4 5 files")) {

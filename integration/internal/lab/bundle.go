@@ -86,7 +86,7 @@ func (b *Bundle) File(name, text string, mode os.FileMode) {
 // every user.
 func Dir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "ocirt-lab-")
+	dir, err := os.MkdirTemp("", "ocirt-lab-") //nolint:usetesting // every user may enter it
 	must(t, err)
 	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
 	must(t, os.Chmod(dir, 0o755))

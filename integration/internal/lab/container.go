@@ -22,7 +22,6 @@ type Container struct {
 	r   *Runtime
 	out *os.File
 	err *os.File
-	end chan unix.WaitStatus
 }
 
 // Create creates a container and fails the test if that does not work.
@@ -50,9 +49,9 @@ func (r *Runtime) CreateFails(b *Bundle, words ...string) Result {
 // runtime may there be a trace, and the mounts must be as they were.
 func (r *Runtime) Fails(args []string, words ...string) Result {
 	r.t.Helper()
-	before := lines("/proc/self/mountinfo")
+	before := mountTable()
 	res := r.Do(args...).Failed(words...)
-	if after := lines("/proc/self/mountinfo"); os.Geteuid() == 0 && !slices.Equal(before, after) {
+	if after := mountTable(); os.Geteuid() == 0 && !slices.Equal(before, after) {
 		r.t.Errorf("left behind: mounts were %q and are %q", before, after)
 	}
 	r.NothingLeft()

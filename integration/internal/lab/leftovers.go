@@ -41,7 +41,7 @@ func look(t testing.TB, program string) *snapshot {
 	t.Helper()
 	s := &snapshot{sysctls: map[string]string{}, path: program}
 	if os.Geteuid() == 0 {
-		s.mounts = lines("/proc/self/mountinfo")
+		s.mounts = mountTable()
 	}
 	for _, name := range sysctlNames() {
 		if data, err := os.ReadFile("/proc/sys/" + name); err == nil {
@@ -58,8 +58,9 @@ func look(t testing.TB, program string) *snapshot {
 	return s
 }
 
-func lines(path string) []string {
-	data, err := os.ReadFile(path)
+// mountTable is the mounts that this process sees, a line each.
+func mountTable() []string {
+	data, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil
 	}
@@ -173,7 +174,7 @@ func traces(ids []string) []string {
 			found = append(found, "process "+e.Name()+": "+describe(pid))
 		}
 	}
-	for _, m := range lines("/proc/self/mountinfo") {
+	for _, m := range mountTable() {
 		if has(m) {
 			found = append(found, "mount "+m)
 		}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -241,7 +240,7 @@ func waitFor(cmd *exec.Cmd) error {
 // tempFile is a file without a name.
 func tempFile(t testing.TB) *os.File {
 	t.Helper()
-	f, err := os.CreateTemp("", "ocirt-lab-")
+	f, err := os.CreateTemp("", "ocirt-lab-") //nolint:usetesting // it is removed at once
 	must(t, err)
 	must(t, os.Remove(f.Name()))
 	return f
@@ -270,11 +269,4 @@ func (r *Runtime) Run(b *Bundle, flags ...string) Result {
 func (r *Runtime) Report(b *Bundle, flags ...string) *Report {
 	r.t.Helper()
 	return ParseReport(r.t, r.Run(b, flags...).OK().Stdout)
-}
-
-func atoi(t testing.TB, s string) int {
-	t.Helper()
-	n, err := strconv.Atoi(strings.TrimSpace(s))
-	must(t, err)
-	return n
 }
