@@ -100,11 +100,26 @@ func (c *Container) mayStart() error {
 	case Paused:
 		text = "cannot start a container in the paused state"
 	case Running:
+		if c.ending() {
+			return stateError(c.rec.ID, "start", Stopped, "cannot start a container that has stopped")
+		}
 		text = "cannot start an already running container"
 	default:
 		text = "cannot start a container that is " + string(status)
 	}
 	return stateError(c.rec.ID, "start", status, "%s", text)
+}
+
+// ending waits a moment for the end of a process that does not wait for start any more: one
+// that was killed closes its socket before it is seen to be dead.
+func (c *Container) ending() bool {
+	pidfd, err := c.process().Open()
+	if err != nil {
+		return true
+	}
+	defer unix.Close(pidfd)
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 20)
+	return err == nil && n > 0
 }
 
 // release sends init the byte it waits for. The connection is closed by execve, or brings

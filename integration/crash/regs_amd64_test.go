@@ -9,6 +9,9 @@ import (
 // canFail says whether this architecture's calls can be made to fail.
 const canFail = true
 
+// archPrctl is made by the Go runtime before it can say anything.
+const archPrctl = unix.SYS_ARCH_PRCTL
+
 // skipCall turns the call that a thread is about to make into none.
 func skipCall(tid int) {
 	var r unix.PtraceRegs

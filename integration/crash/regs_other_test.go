@@ -7,6 +7,8 @@ import "syscall"
 // canFail says whether this architecture's calls can be made to fail.
 const canFail = false
 
+const archPrctl = -1
+
 func skipCall(int) {}
 
 func setResult(int, syscall.Errno) {}
