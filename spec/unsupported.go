@@ -33,7 +33,10 @@ func Unsupported() []UnsupportedProperty {
 	return []UnsupportedProperty{
 		{
 			"/process/apparmorProfile", "comes with the LSM package", true,
-			func(s *specs.Spec) bool { return s.Process != nil && s.Process.ApparmorProfile != "" },
+			// "unconfined" is what a process is anyway.
+			func(s *specs.Spec) bool {
+				return s.Process != nil && s.Process.ApparmorProfile != "" && s.Process.ApparmorProfile != "unconfined"
+			},
 		},
 		{
 			"/process/selinuxLabel", "comes with the LSM package", true,

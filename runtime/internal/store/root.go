@@ -126,20 +126,42 @@ func (r *Root) Create(id string, rec *Record) (*Dir, error) {
 		return nil, fmt.Errorf("cannot create the directory of container %s: %w", id, err)
 	}
 	d := newDir(r, id, fd)
-	// Nobody but a delete --force that saw an empty directory can hold the lock
-	// now, and that one will not take long.
-	if err = d.lockNow(); err == nil {
-		err = d.Save(rec)
+	if err := d.claim(); err != nil {
+		d.Close()
+		return nil, err
 	}
-	if err != nil {
+	if err := d.Save(rec); err != nil {
 		err = fmt.Errorf("cannot create container %s: %w", id, err)
-		if e := d.remove(); e != nil && !errors.Is(err, ErrNotFound) {
+		if e := d.remove(); e != nil {
 			err = errors.Join(err, e)
 		}
 		d.Close()
 		return nil, err
 	}
 	return d, nil
+}
+
+// claim locks a directory that was just made and opened. It need not be the same one:
+// between the two a delete --force that saw an empty directory may have removed it, and
+// another create may have made it again. Whoever has the lock first and finds it empty
+// owns it. The wait is for that delete or that create.
+func (d *Dir) claim() error {
+	err := d.lockNow()
+	if errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("cannot create container %s: deleted meanwhile: %w", d.id, ErrNotFound)
+	}
+	var names []string
+	if err == nil {
+		names, err = readNames(d.FD())
+	}
+	if err != nil {
+		_ = d.unlink() // which it does only if it is empty
+		return fmt.Errorf("cannot create container %s: %w", d.id, err)
+	}
+	if len(names) > 0 {
+		return fmt.Errorf("%w: %s", ErrExists, d.id)
+	}
+	return nil
 }
 
 // stillThere says that it is not the root itself that has been removed.
