@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/ocirt/ocirt/runtime/internal/store"
 )
@@ -14,10 +15,16 @@ func (c *Container) trust() error {
 		return nil // there is no record yet, and nothing in it
 	}
 	err := c.dir.Verify(c.rec)
+	if err != nil && c.goingAway(err) {
+		return fmt.Errorf("%w: %s", ErrNotFound, c.rec.ID)
+	}
 	if !errors.Is(err, store.ErrDiffers) {
 		return err
 	}
 	rec, loadErr := c.dir.Load()
+	if loadErr != nil && c.goingAway(loadErr) {
+		return fmt.Errorf("%w: %s", ErrNotFound, c.rec.ID)
+	}
 	if loadErr != nil {
 		return loadErr
 	}
@@ -25,6 +32,25 @@ func (c *Container) trust() error {
 		c.rec = rec
 	}
 	return err
+}
+
+// goingAway reports whether a record cannot be read because the container is being deleted,
+// or was, since it was opened: delete holds the lock while it takes the files away.
+func (c *Container) goingAway(err error) bool {
+	if !errors.Is(err, store.ErrNoRecord) {
+		return c.dir.Gone()
+	}
+	if c.dir.Locked() {
+		return false
+	}
+	free, lockErr := c.dir.TryLock()
+	if errors.Is(lockErr, ErrNotFound) || lockErr == nil && !free {
+		return true
+	}
+	if free {
+		c.dir.Unlock()
+	}
+	return c.dir.Gone()
 }
 
 // distrusted reports whether an error of Delete is one that only delete --force gets past,

@@ -172,6 +172,12 @@ func (d *Dir) stillThere() error {
 	return nil
 }
 
+// Gone reports whether the directory was removed since it was opened.
+func (d *Dir) Gone() bool {
+	var st unix.Stat_t
+	return unix.Fstat(d.FD(), &st) == nil && st.Nlink == 0
+}
+
 // Load reads the record. It needs no lock. A file that is missing, damaged, of
 // somebody else or no file at all gives a [*CorruptError]; one of a newer version
 // gives what could be read of it and an error that wraps ErrNewer.
