@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/runtime/internal/entry"
+	"github.com/ocirt/ocirt/runtime/internal/linux"
 	"github.com/ocirt/ocirt/runtime/internal/ns"
 	"github.com/ocirt/ocirt/runtime/internal/plan"
 	"github.com/ocirt/ocirt/runtime/internal/step"
@@ -62,17 +63,33 @@ func Create(r Request) (_ *Init, err error) {
 		return nil, &step.Error{Where: "host", Err: err}
 	}
 	defer closeFiles(joined)
-	if err := l.doHost(); err != nil {
+	// The kernel needs as long for init's namespaces as for the cgroups, so both are made
+	// at once where init can be told of the groups later.
+	later, host := l.later(), make(chan error, 1)
+	if later > 0 {
+		go func() { host <- l.doHost() }()
+	} else if err := l.doHost(); err != nil {
 		return nil, err
 	}
-	if err := l.start(joined); err != nil {
-		return nil, err
+	err = l.start(joined, later)
+	if later > 0 {
+		if hostErr := <-host; hostErr != nil {
+			err = hostErr
+		}
 	}
 	defer func() {
 		if err != nil {
 			err = l.abort(err)
 		}
 	}()
+	if err != nil {
+		return nil, err
+	}
+	if later > 0 {
+		if err := l.sendTasks(later); err != nil {
+			return nil, err
+		}
+	}
 	if err := l.converse(); err != nil {
 		return nil, err
 	}
@@ -97,7 +114,7 @@ func (l *launch) doHost() error {
 }
 
 // start writes the program and starts it.
-func (l *launch) start(joined []*os.File) error {
+func (l *launch) start(joined []*os.File, later int) error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("cannot make the socket to init: %w", err)
@@ -111,9 +128,11 @@ func (l *launch) start(joined []*os.File) error {
 	p.FirstFile(l.Input.KeepFDs())
 	p.ReportTo(p.Inherit(theirs))
 	listener := p.Inherit(l.Listener)
-	enter := ns.Enter{Program: p, First: l.Plan.Number("enter") + len(l.Plan.Before), Keep: listener + 1, Before: l.before, Give: l.give}
-	for _, t := range l.Host.Tasks {
-		enter.Tasks = append(enter.Tasks, p.Inherit(t))
+	enter := ns.Enter{Program: p, First: l.Plan.Number("enter") + len(l.Plan.Before), Keep: listener + 1, Before: l.before, Give: l.give, Later: later}
+	if later == 0 {
+		for _, t := range l.Host.Tasks {
+			enter.Tasks = append(enter.Tasks, p.Inherit(t))
+		}
 	}
 	for _, f := range joined {
 		fd := -1
@@ -135,13 +154,45 @@ func (l *launch) start(joined []*os.File) error {
 	if err := l.lowerProcess(listener); err != nil {
 		return err
 	}
-	return l.fork()
+	return l.fork(later)
+}
+
+// later is how many tasks files init can be given after its birth: one for each hierarchy,
+// if all are of version 1 (a version 2 group is joined at birth) and none can be left out.
+func (l *launch) later() int {
+	if l.Input.Options.Rootless || len(l.Plan.Host) == 0 {
+		return 0
+	}
+	for _, c := range l.Input.Cgroups {
+		if c.Name == "" {
+			return 0
+		}
+	}
+	return len(l.Input.Cgroups)
+}
+
+// sendTasks gives init the tasks files, by which it joins its cgroups.
+func (l *launch) sendTasks(n int) error {
+	if len(l.Host.Tasks) != n || l.Host.CgroupFD != nil {
+		return fmt.Errorf("bug in ocirt: %d cgroups to join, not %d", len(l.Host.Tasks), n)
+	}
+	fds := make([]int, 0, n)
+	for _, t := range l.Host.Tasks {
+		fds = append(fds, int(t.Fd()))
+	}
+	err := linux.Send(l.sock, []byte{1}, fds)
+	closeFiles(l.Host.Tasks)
+	l.Host.Tasks = nil
+	if err != nil && !errors.Is(err, unix.EPIPE) {
+		return fmt.Errorf("cannot speak to init: %w", err)
+	}
+	return nil // a peer that has gone is noticed by the next receive
 }
 
 // fork starts the program.
-func (l *launch) fork() error {
+func (l *launch) fork(later int) error {
 	attr := &syscall.SysProcAttr{Cloneflags: l.Plan.Namespaces.CloneFlags()}
-	if l.Host.CgroupFD != nil {
+	if later == 0 && l.Host.CgroupFD != nil {
 		attr.UseCgroupFD, attr.CgroupFD = true, int(l.Host.CgroupFD.Fd())
 	}
 	pid, err := l.program.Start(l.Files, attr)
@@ -149,8 +200,10 @@ func (l *launch) fork() error {
 		return l.explain("", fmt.Errorf("cannot start init: %w", err))
 	}
 	l.pids = append(l.pids, pid)
-	closeFiles(l.Host.Tasks)
-	l.Host.Tasks = nil
+	if later == 0 {
+		closeFiles(l.Host.Tasks)
+		l.Host.Tasks = nil
+	}
 	return nil
 }
 

@@ -14,6 +14,7 @@ type Enter struct {
 	Program *entry.Program
 	First   int   // number in the plan of the first step of Steps
 	Tasks   []int // descriptors of cgroup v1 tasks files
+	Later   int   // so many tasks files come by message instead: the groups are being made
 	Joined  []int // descriptors of the namespaces to join, in the order of Set.Join; -1: leave out
 	Keep    int   // descriptors below this one stay open when the namespaces are entered
 
@@ -69,6 +70,13 @@ func (s *Set) Lower(e Enter) (Points, error) {
 	zero := p.String("0")
 	for _, fd := range e.Tasks {
 		p.Call(unix.SYS_WRITE, fd, zero, 1).Label("join cgroup")
+	}
+	if e.Later > 0 {
+		_, files := p.WaitFiles("wait for the cgroups", 1, e.Later)
+		for _, f := range files {
+			p.Call(unix.SYS_WRITE, f, zero, 1).Label("join cgroup")
+			p.Call(unix.SYS_CLOSE, f).Label("close a tasks file")
+		}
 	}
 	s.join(e)
 	s.makeUser(e, &at)
