@@ -62,9 +62,9 @@ func (r *running) foreground(ctx context.Context) (status int, err error) {
 // forwardedAtOnce are the signals that are passed on from before the container starts. The
 // others follow a moment later: each that is caught costs the Go runtime two changes of
 // thread, which is more than a short container takes.
-func (r *running) forwardedAtOnce() []os.Signal {
+func forwardedAtOnce(terminal bool) []os.Signal {
 	list := []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGCONT}
-	if r.terminal != nil {
+	if terminal {
 		list = append(list, unix.SIGWINCH)
 	}
 	return list
@@ -72,35 +72,61 @@ func (r *running) forwardedAtOnce() []os.Signal {
 
 const forwardRest = 20 * time.Millisecond
 
-// forwardSignals passes on to init what this process is sent. The signals that the Go
-// runtime sends to itself, news of children, and those of our own writing are not for it.
-// After stop a signal does to this process what it would have done without us.
-func (r *running) forwardSignals(pidfd int) (stop func()) {
-	signal.Ignore(unix.SIGPIPE) // it would end us with the terminal in raw mode
-	ch := make(chan os.Signal, 128)
-	signal.Notify(ch, r.forwardedAtOnce()...)
-	rest := time.AfterFunc(forwardRest, func() {
-		for s := unix.Signal(1); s <= sigRTMax; s++ {
-			if s != unix.SIGCHLD && s != unix.SIGURG && s != unix.SIGPIPE {
-				signal.Notify(ch, s)
-			}
-		}
-	})
-	var ended atomic.Bool
+// A signals is what this process is sent while it runs a container.
+type signals struct {
+	ch    chan os.Signal
+	ready chan struct{} // closed when those of forwardedAtOnce are caught
+	on    atomic.Bool   // they are passed on; if not, each does what it would do without us
+	pidfd int           // to whom
+}
+
+// catchSignals begins to catch signals, beside the making of the container.
+func (r *running) catchSignals(terminal bool) *signals {
+	s := &signals{ch: make(chan os.Signal, 128), ready: make(chan struct{})}
 	go func() {
-		defer r.terminal.restoreOnPanic()
-		for sig := range ch {
-			if ended.Load() {
+		signal.Ignore(unix.SIGPIPE) // it would end us with the terminal in raw mode
+		signal.Notify(s.ch, forwardedAtOnce(terminal)...)
+		close(s.ready)
+	}()
+	go func() {
+		defer r.restoreOnPanic()
+		for sig := range s.ch {
+			if !s.on.Load() {
 				signal.Reset(sig)
 				_ = unix.Kill(unix.Getpid(), sig.(unix.Signal))
 				continue
 			}
-			r.forward(pidfd, sig)
+			r.forward(s.pidfd, sig)
 		}
 	}()
+	return s
+}
+
+// forwardSignals passes on to init what this process is sent. The signals that the Go
+// runtime sends to itself, news of children, and those of our own writing are not for it.
+func (r *running) forwardSignals(pidfd int) (stop func()) {
+	s := r.signals
+	<-s.ready
+	s.pidfd = pidfd
+	s.on.Store(true)
+	rest := time.AfterFunc(forwardRest, func() {
+		for n := unix.Signal(1); n <= sigRTMax; n++ {
+			if n != unix.SIGCHLD && n != unix.SIGURG && n != unix.SIGPIPE {
+				signal.Notify(s.ch, n)
+			}
+		}
+	})
 	return func() {
 		rest.Stop()
-		ended.Store(true)
+		s.on.Store(false)
+	}
+}
+
+// restoreOnPanic gives the user's terminal back before a bug of ours is shown.
+func (r *running) restoreOnPanic() {
+	if v := recover(); v != nil {
+		r.terminal.restore()
+		panic(v)
 	}
 }
 

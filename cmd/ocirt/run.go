@@ -80,6 +80,7 @@ type running struct {
 	noSubreaper bool
 	container   *runtime.Container
 	terminal    *terminal
+	signals     *signals
 }
 
 // run returns the exit status of the container's program; 0 if it was only started.
@@ -95,6 +96,9 @@ func (r *running) run(ctx context.Context, c *cli.Command, cr *creation, id stri
 		if err := becomeSubreaper(); err != nil {
 			return 0, err
 		}
+	}
+	if !cr.detach {
+		r.signals = r.catchSignals(b.Spec.Process != nil && b.Spec.Process.Terminal)
 	}
 	if r.container, err = cr.make(ctx, c, id, b); err != nil {
 		return 0, started(err)
