@@ -53,7 +53,10 @@ type scheduling struct {
 }
 
 func readScheduling() (*scheduling, error) {
-	attr, err := unix.SchedGetAttr(0, 0)
+	// By number: 0 would mean the thread that asks, and SCHED_FLAG_RESET_ON_FORK
+	// gives every thread but the first one the default policy.
+	pid := os.Getpid()
+	attr, err := unix.SchedGetAttr(pid, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +64,7 @@ func readScheduling() (*scheduling, error) {
 		Policy: policyName(attr.Policy), Flags: attr.Flags, Nice: int(attr.Nice), Priority: int(attr.Priority),
 	}
 	// Which, who: this process.
-	prio, _, errno := unix.Syscall(unix.SYS_IOPRIO_GET, 1, 0, 0)
+	prio, _, errno := unix.Syscall(unix.SYS_IOPRIO_GET, 1, uintptr(pid), 0)
 	if errno != 0 {
 		return nil, os.NewSyscallError("ioprio_get", errno)
 	}
