@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
@@ -48,14 +49,19 @@ next:
 	return list, nil
 }
 
-// interleave calls once for every contender in turn, warm times for nothing and then n
-// times for its figures. A contender that fails is left out from then on.
+// interleave calls once for every contender, warm times for nothing and then n times for
+// its figures. A contender that fails is left out from then on. Every round has an order
+// of its own, because what a runtime leaves to the kernel (namespaces to take apart, a
+// lock in its slow or fast mode) is felt by the next: in a fixed order the figures of
+// each would depend on who comes before it.
 func interleave(ctx context.Context, l *lab, n, warm int, pause time.Duration, once func(i int, c contender) (time.Duration, error)) ([][]float64, error) {
 	rows := make([][]float64, len(l.contenders))
 	out := make([]bool, len(l.contenders))
 	var failed error
+	order := rand.New(rand.NewPCG(1, uint64(n))) // the same in every session
 	for round := range n + warm {
-		for i, c := range l.contenders {
+		for _, i := range order.Perm(len(l.contenders)) {
+			c := l.contenders[i]
 			if out[i] {
 				continue
 			}
