@@ -83,8 +83,10 @@ func (p *Program) TellNote(label string, n Note) int {
 	return p.sign(n, c)
 }
 
-// TellFiles is Tell with n descriptors. The slots to keep them in are given to fill.
-func (p *Program) TellFiles(label string, n int, fill func(files []Slot)) int {
+// TellFiles is Tell with n descriptors. The slots to keep them in are given to fill. More
+// are values of the registers behind the arguments of sendmsg, which the kernel ignores and
+// a seccomp filter can see.
+func (p *Program) TellFiles(label string, n int, fill func(files []Slot), more ...any) int {
 	if n == 0 {
 		return p.Tell(label)
 	}
@@ -93,7 +95,7 @@ func (p *Program) TellFiles(label string, n int, fill func(files []Slot)) int {
 	control, files := p.rights(n, 0)
 	msg := p.message(p.Words(uint64(note.at), RecordSize), 1, control, unix.CmsgSpace(4*len(files)))
 	fill(files)
-	c := p.Call(unix.SYS_SENDMSG, report, msg, unix.MSG_NOSIGNAL).Label(label)
+	c := p.Call(unix.SYS_SENDMSG, append([]any{report, msg, unix.MSG_NOSIGNAL}, more...)...).Label(label)
 	return p.sign(note, c)
 }
 
@@ -127,7 +129,7 @@ func (p *Program) message(iov Addr, iovlen int, control Addr, controllen int) Ad
 func (p *Program) Wait(label string) *Call {
 	buf := p.Bytes(make([]byte, 8))
 	c := p.Call(unix.SYS_RECVFROM, p.Report(), buf, 1, 0, 0, 0).Label(label)
-	return c.orGone()
+	return c.OrGone()
 }
 
 // WaitFiles is Wait for a message with a payload of at most size bytes and at most n
@@ -147,12 +149,12 @@ func (p *Program) WaitFiles(label string, size, n int) (payload Addr, files []Sl
 		space = unix.CmsgSpace(4 * len(files))
 	}
 	msg := p.message(p.Words(uint64(payload), uint64(size)), 1, control, space)
-	p.Call(unix.SYS_RECVMSG, p.Report(), msg, unix.MSG_CMSG_CLOEXEC).Label(label).orGone()
+	p.Call(unix.SYS_RECVMSG, p.Report(), msg, unix.MSG_CMSG_CLOEXEC).Label(label).OrGone()
 	return payload, files
 }
 
-// orGone ends the process when the call's result is zero.
-func (c *Call) orGone() *Call {
+// OrGone ends the process when the call's result is zero: a read from a peer that has gone.
+func (c *Call) OrGone() *Call {
 	c.p.endings()
 	c.onZero = c.p.gone
 	return c
