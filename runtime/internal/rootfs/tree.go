@@ -43,6 +43,12 @@ func compileTree(in *step.Input, m specs.Mount, o *options, place Place) (step.S
 	if err != nil {
 		return nil, err
 	}
+	if in.UserNS() && host&unix.MS_SHARED != 0 {
+		// A container with ids of its own must not change what the host has mounted. The
+		// kernel sees to it for mounts that cross with a new mount namespace; this tree is
+		// opened on the host, and would stay a peer of the host's mounts.
+		host = unix.MS_SLAVE | unix.MS_REC
+	}
 	return AttachTree{
 		Source: source(in, m.Source), Place: place, Recursive: o.recursive, Attr: o.attr, RecAttr: o.recAttr,
 		Host: host, Propagation: o.propagation, IDMap: idmap, CopySymlink: o.copySymlink, NoFollow: o.srcNoFollow,
