@@ -84,6 +84,9 @@ func (c *checker) otherResources(r *specs.LinuxResources) {
 				at("linux", "resources", "hugepageLimits", i, "pageSize")
 		}
 	}
+	c.priorities(r)
+	c.rdma(r)
+	c.blockDevices(r.BlockIO)
 	if b := r.BlockIO; b != nil {
 		at := []any{"linux", "resources", "blockIO"}
 		c.weight(b.Weight, under(at, "weight"))
@@ -125,6 +128,8 @@ func (c *checker) unified(r *specs.LinuxResources) {
 			c.errorAt("not a cgroup file name").at(at...)
 		case controller == "cgroup":
 			c.errorAt("is managed by the runtime").at(at...)
+		default:
+			c.unifiedValue(name, r.Unified[name], at)
 		}
 	}
 }
@@ -153,6 +158,8 @@ func (c *checker) cgroupsPath(l *specs.Linux) {
 	switch {
 	case clean == "/":
 		c.errorAt("must not be the root").at(at...)
+	case dotdot(p) && p[0] != '/':
+		c.warn(`contains "..", taken as ` + bare(clean[1:])).at(at...)
 	case dotdot(p):
 		c.warn(`contains "..", taken as ` + bare(clean)).at(at...)
 	}

@@ -89,7 +89,6 @@ func rlimit(kind string, n uint64) []any {
 }
 
 func processScenes() map[string]scene {
-	const noSystemd = "systemd makes no cgroups on this host, and ocirt does not ask it yet"
 	return map[string]scene{
 		"P-41": {
 			set: func(s *stage) {
@@ -112,7 +111,10 @@ func processScenes() map[string]scene {
 			from:  []string{"process.oomScoreAdj"},
 			words: []string{"permission denied", "current value 200"},
 		},
-		"P-50": {skip: "apparmor", why: "this kernel is without AppArmor"},
+		"P-50": {set: func(s *stage) {
+			on, _ := os.ReadFile("/sys/module/apparmor/parameters/enabled")
+			need.Feature(s, "apparmor", strings.HasPrefix(string(on), "Y"), "AppArmor is not enabled")
+		}, from: []string{"process.apparmorProfile"}, words: []string{"apparmor failed to apply profile", "is not loaded"}},
 		"P-51": {set: func(s *stage) {
 			on, _ := os.ReadFile("/sys/module/apparmor/parameters/enabled")
 			need.Feature(s, "no-apparmor", !strings.HasPrefix(string(on), "Y"), "AppArmor is enabled")
@@ -121,14 +123,18 @@ func processScenes() map[string]scene {
 			_, err := os.Stat("/sys/fs/selinux/enforce")
 			need.Feature(s, "no-selinux", err != nil, "SELinux is enabled")
 		}, from: []string{"process.selinuxLabel"}, words: []string{"selinux label is specified in config, but selinux is disabled or not supported"}},
-		"P-54": {skip: "selinux", why: "this kernel is without SELinux"},
+		"P-54": {set: func(s *stage) {
+			_, err := os.Stat("/sys/fs/selinux/enforce")
+			need.Feature(s, "selinux", err == nil, "SELinux is not enabled")
+			s.put("/process/selinuxLabel", "nonsense")
+		}, from: []string{"process.selinuxLabel"}, words: []string{"invalid context"}},
 		"P-62": {words: []string{"cannot allocate tty if ocirt will detach without setting console socket"}},
 		"P-63": {
 			set:   func(s *stage) { s.flags = []string{"--console-socket", s.dir + "/none"} },
 			words: []string{"cannot use console socket if ocirt will not detach or allocate tty"},
 		},
 		"P-64": {command: "run", words: []string{"process.terminal: stdin is not a terminal"}},
-		"H-15": {skip: "systemd", why: noSystemd},
+		"H-15": {from: []string{"annotations"}, words: []string{"annotation org.systemd.property.TimeoutStopUSec=uint64 x value parse error: "}},
 		"M-25": {
 			set: func(s *stage) {
 				s.runtime.Wrap = []string{need.Tool(s, "unshare"), "--mount", "/bin/sh", "-c", `umount -R /sys/fs/cgroup && exec "$@"`, "sh"}
@@ -163,6 +169,6 @@ func namespaceScenes() map[string]scene {
 			from:  []string{"linux.uidMappings"},
 			words: []string{"cannot map ids with newuidmap: exit status 1", "newuidmap: "},
 		},
-		"N-29b": {skip: "unsupported", why: "linux.netDevices: not supported yet"},
+		"N-29b": {skip: "eth0", why: "it would take the host's own device"},
 	}
 }

@@ -149,7 +149,7 @@ func foldedCase(s *stage) {
 	defer func() { must(s, exec.Command("umount", dir).Run()) }()
 	sub := filepath.Join(dir, "state")
 	must(s, os.Mkdir(sub, 0o700))
-	must(s, exec.Command("chattr", "+F", sub).Run())
+	must(s, exec.Command(need.Tool(s, "chattr"), "+F", sub).Run())
 	s.write(&row{})
 	s.runtime.Root = sub
 	id := s.runtime.ID()

@@ -30,7 +30,7 @@ func scenes() map[string]scene {
 	all := map[string]scene{}
 	for _, some := range []map[string]scene{
 		formScenes(), programScenes(), processScenes(), namespaceScenes(), mountScenes(),
-		deviceScenes(), seccompScenes(), pathScenes(), hookScenes(), idScenes(),
+		deviceScenes(), seccompScenes(), pathScenes(), hookScenes(), idScenes(), resourceScenes(),
 	} {
 		maps.Copy(all, some)
 	}

@@ -11,10 +11,11 @@ import (
 )
 
 // A Group is a container's group in every hierarchy. The zero Group is in none; all its
-// methods then do nothing. Its two fields are all that has to be stored.
+// methods then do nothing. Its fields are all that has to be stored.
 type Group struct {
 	Paths map[string]string // absolute directory by name of hierarchy ("" is v2)
 	Made  []string          // the directories that were made for it, outermost first
+	Unit  *Unit             // nil if systemd has nothing to do with it
 }
 
 // A creation is a Group being made.

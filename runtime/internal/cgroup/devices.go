@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 )
 
 // A deviceRule is one line of what the device controller knows.
@@ -43,7 +42,7 @@ func deviceRules(given []specs.LinuxDeviceCgroup) ([]deviceRule, error) {
 	for i, d := range given {
 		r, err := deviceRuleOf(d)
 		if err != nil {
-			return nil, fmt.Errorf("linux.resources.devices[%d]%w", i, err)
+			return nil, &LimitError{fmt.Sprintf("devices[%d].%s", i, err.field), err}
 		}
 		rules = append(rules, r)
 	}
@@ -64,7 +63,12 @@ func deviceRules(given []specs.LinuxDeviceCgroup) ([]deviceRule, error) {
 	return rules, nil
 }
 
-func deviceRuleOf(d specs.LinuxDeviceCgroup) (deviceRule, error) {
+// A fieldError is what is wrong with a field of a rule.
+type fieldError struct{ field, text string }
+
+func (e *fieldError) Error() string { return e.text }
+
+func deviceRuleOf(d specs.LinuxDeviceCgroup) (deviceRule, *fieldError) {
 	r := deviceRule{d.Allow, 'a', wildcard, wildcard, d.Access}
 	switch d.Type {
 	case "", "a":
@@ -72,13 +76,13 @@ func deviceRuleOf(d specs.LinuxDeviceCgroup) (deviceRule, error) {
 	case "b", "c":
 		r.kind = d.Type[0]
 	default:
-		return r, fmt.Errorf(".type: unknown %q", d.Type)
+		return r, &fieldError{"type", fmt.Sprintf("unknown %q", d.Type)}
 	}
 	if d.Access == "" {
-		return r, fmt.Errorf(".access: cannot be empty")
+		return r, &fieldError{"access", "cannot be empty"}
 	}
 	if i := strings.IndexFunc(d.Access, func(c rune) bool { return !strings.ContainsRune("rwm", c) }); i >= 0 {
-		return r, fmt.Errorf(".access: unknown letter %q", d.Access[i:])
+		return r, &fieldError{"access", fmt.Sprintf("unknown letter %q", d.Access[i:])}
 	}
 	if d.Major != nil && *d.Major >= 0 {
 		r.major = *d.Major
@@ -99,7 +103,7 @@ func fold(rules []deviceRule) []deviceRule {
 	return rules
 }
 
-// setDevices gives the group its device rules.
+// setDevices gives a new group its device rules.
 func (g *Group) setDevices(given []specs.LinuxDeviceCgroup) error {
 	rules, err := deviceRules(given)
 	if err != nil {
@@ -111,64 +115,65 @@ func (g *Group) setDevices(given []specs.LinuxDeviceCgroup) error {
 	}
 	rules = fold(rules)
 	if v2 {
-		if !g.pureV2() {
+		if !g.pureV2() || allowsAll(rules) && g.isNew() {
 			return nil
 		}
-		return filterDevices(dir, rules)
-	}
-	if err := expressible(rules); err != nil {
+		_, err := filterDevices(dir, rules)
 		return err
 	}
-	return writeDevices(dir, rules)
-}
-
-// writeDevices writes the rules in order, with each of the two files opened once.
-func writeDevices(dir string, rules []deviceRule) error {
-	files := map[bool]string{true: dir + "/devices.allow", false: dir + "/devices.deny"}
-	fds := make(map[bool]int, 2)
-	defer func() {
-		for _, fd := range fds {
-			unix.Close(fd)
-		}
-	}()
-	for allow, file := range files {
-		fd, err := openAt(unix.AT_FDCWD, file, unix.O_WRONLY)
-		if err != nil {
-			return pathError("open", file, err)
-		}
-		fds[allow] = fd
+	if rules, err = inV1(rules); err != nil {
+		return err
 	}
-	for _, r := range rules {
-		err := again(func() error {
-			_, err := unix.Write(fds[r.allow], []byte(r.String()))
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("linux.resources.devices: cannot write %q to %s: %w", r, files[r.allow], err)
-		}
+	if err := writeDevices(dir, rules); !powerless(err) {
+		return err
 	}
 	return nil
 }
 
-// expressible refuses a rule that v1 would silently ignore: while everything is forbidden,
-// it takes back only what was allowed with the same numbers, not a part of a wildcard.
-func expressible(rules []deviceRule) error {
-	if rules[0].allow {
+// A deviceChange is a change of device rules that has been thought through and can be made.
+type deviceChange struct {
+	do, takeBack func() error
+	done         bool
+}
+
+func (c *deviceChange) apply() error {
+	if c == nil {
 		return nil
 	}
-	for i, deny := range rules[1:] {
-		if deny.allow {
-			continue
-		}
-		for _, r := range rules[1 : i+1] {
-			same := r.major == deny.major && r.minor == deny.minor
-			if r.allow && r.kind == deny.kind && !same && overlap(r.major, deny.major) &&
-				overlap(r.minor, deny.minor) && strings.ContainsAny(r.access, deny.access) {
-				return fmt.Errorf("linux.resources.devices: cgroup v1 cannot deny %q after allowing %q", deny, r)
-			}
-		}
-	}
-	return nil
+	c.done = true
+	return c.do()
 }
 
-func overlap(a, b int64) bool { return a == b || a == wildcard || b == wildcard }
+func (c *deviceChange) undo() error {
+	if c == nil || !c.done {
+		return nil
+	}
+	return c.takeBack()
+}
+
+// changeDevices prepares an update of the device rules. It is nil if there is nothing to do.
+func (g *Group) changeDevices(old, change *specs.LinuxResources) (*deviceChange, error) {
+	if len(change.Devices) == 0 {
+		return nil, nil
+	}
+	rules, err := deviceRules(change.Devices)
+	if err != nil {
+		return nil, err
+	}
+	dir, v2, ok := g.Dir("devices")
+	if !ok || v2 && !g.pureV2() {
+		return nil, nil // as in setDevices
+	}
+	rules = fold(rules)
+	if v2 {
+		return changeFilter(dir, rules), nil
+	}
+	if rules, err = inV1(rules); err != nil {
+		return nil, err
+	}
+	var before []specs.LinuxDeviceCgroup
+	if old != nil {
+		before = old.Devices
+	}
+	return changeList(dir, before, rules)
+}

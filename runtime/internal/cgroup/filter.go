@@ -2,10 +2,10 @@ package cgroup
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"math"
+	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -139,30 +139,43 @@ func encode(p []instruction) []byte {
 	return out
 }
 
-// filterDevices attaches a program for rules to the group at dir in place of others. If
-// everything is allowed there is nothing to attach. In a user namespace nobody may attach
-// one, and the kernel makes device nodes useless there anyway.
-func filterDevices(dir string, rules []deviceRule) error {
-	if len(rules) > 0 && rules[0].allow && !anyDenied(rules) {
-		return nil
-	}
-	err := attachFilter(dir, rules)
-	if errors.Is(err, unix.EPERM) && inUserNamespace() {
-		return nil
+// filterDevices attaches a program for rules to the group at dir in place of others, and
+// returns what was done, to be taken back or forgotten. If everything is allowed there is
+// nothing to attach. Whoever is not root of the machine may attach none, see [powerless].
+func filterDevices(dir string, rules []deviceRule) (*filterSwap, error) {
+	swap, err := swapFilter(dir, rules)
+	if powerless(err) {
+		return nil, nil
 	}
 	if err != nil {
-		return fmt.Errorf("linux.resources.devices: cannot attach a device filter to cgroup %s: %w", dir, err)
+		return nil, &LimitError{"devices", pathError("attach a device filter to cgroup", dir, err)}
 	}
-	return nil
+	return swap, nil
 }
 
-func anyDenied(rules []deviceRule) bool {
-	for _, r := range rules {
-		if !r.allow {
-			return true
-		}
+// changeFilter prepares to replace the filter of a group.
+func changeFilter(dir string, rules []deviceRule) *deviceChange {
+	var swap *filterSwap
+	return &deviceChange{
+		do: func() (err error) {
+			swap, err = filterDevices(dir, rules)
+			return err
+		},
+		takeBack: func() error { return swap.takeBack(dir) },
 	}
-	return false
+}
+
+// allowsAll tells whether there is nothing to decide.
+func allowsAll(rules []deviceRule) bool {
+	return !slices.ContainsFunc(rules, func(r deviceRule) bool { return !r.allow })
+}
+
+// powerless tells whether an error means that device rules are not ours to make, as we are
+// not root, or root of a user namespace only. They are not needed then: the container has a
+// user namespace, where nobody can make a device node, and the nodes it is given are no more
+// open to it than to us.
+func powerless(err error) bool {
+	return err != nil && denied(cause(err)) && (os.Geteuid() != 0 || inUserNamespace())
 }
 
 // inUserNamespace tells whether ids here are not those of the machine.
@@ -172,38 +185,88 @@ func inUserNamespace() bool {
 	return err == nil && (len(f) != 3 || f[0] != "0" || f[1] != "0" || f[2] != "4294967295")
 }
 
-func attachFilter(dir string, rules []deviceRule) error {
+// A filterSwap remembers the programs that a group had before. They are files, so that they
+// are closed when nobody can ask for them any more.
+type filterSwap struct{ old []*os.File }
+
+// swapFilter loads and attaches the program first and takes the others away then, or does
+// both at once: at no moment is the group without a filter.
+func swapFilter(dir string, rules []deviceRule) (*filterSwap, error) {
+	group, err := openGroup(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(group)
+	prog, all := -1, allowsAll(rules)
+	if !all {
+		if prog, err = loadFilter(rules); err != nil {
+			return nil, err
+		}
+		defer unix.Close(prog) // the group keeps it
+	}
+	old, err := filtersOf(group)
+	if err != nil {
+		if all {
+			return nil, nil // a kernel without such filters
+		}
+		return nil, err
+	}
+	return &filterSwap{old}, replaceFilters(group, old, prog)
+}
+
+// replaceFilters attaches a program, unless it is -1, in place of others.
+func replaceFilters(group int, old []*os.File, prog int) error {
+	if prog >= 0 && len(old) == 1 {
+		_, err := bpf(unix.BPF_PROG_ATTACH, field32{0, group}, field32{4, prog}, field32{8, unix.BPF_CGROUP_DEVICE},
+			field32{12, unix.BPF_F_ALLOW_MULTI | unix.BPF_F_REPLACE}, field32{16, int(old[0].Fd())})
+		if err == nil {
+			return nil
+		}
+	}
+	if prog >= 0 {
+		if _, err := bpf(unix.BPF_PROG_ATTACH, field32{0, group}, field32{4, prog},
+			field32{8, unix.BPF_CGROUP_DEVICE}, field32{12, unix.BPF_F_ALLOW_MULTI}); err != nil {
+			return err
+		}
+	}
+	for _, f := range old {
+		if _, err := bpf(unix.BPF_PROG_DETACH, field32{0, group}, field32{4, int(f.Fd())}, field32{8, unix.BPF_CGROUP_DEVICE}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeBack attaches the old programs again.
+func (s *filterSwap) takeBack(dir string) error {
+	if s == nil {
+		return nil
+	}
+	if err := s.reverse(dir); err != nil {
+		return &LimitError{"devices", pathError("attach the former device filter to cgroup", dir, err)}
+	}
+	return nil
+}
+
+func (s *filterSwap) reverse(dir string) error {
 	group, err := openGroup(dir)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(group)
-	prog, err := loadFilter(rules)
+	now, err := filtersOf(group)
 	if err != nil {
 		return err
 	}
-	defer unix.Close(prog) // the group keeps it
-	old, err := filtersOf(group)
-	if err != nil {
-		return err
+	if len(s.old) == 0 {
+		return replaceFilters(group, now, -1)
 	}
-	if _, err := bpf(unix.BPF_PROG_ATTACH, field32{0, group}, field32{4, prog},
-		field32{8, unix.BPF_CGROUP_DEVICE}, field32{12, unix.BPF_F_ALLOW_MULTI}); err != nil {
-		return err
-	}
-	// Only now: at no moment is the group without a filter.
-	for _, id := range old {
-		fd, err := bpf(unix.BPF_PROG_GET_FD_BY_ID, field32{0, int(id)})
-		if err != nil {
-			return err
-		}
-		_, err = bpf(unix.BPF_PROG_DETACH, field32{0, group}, field32{4, fd}, field32{8, unix.BPF_CGROUP_DEVICE})
-		unix.Close(fd)
-		if err != nil {
+	for _, f := range s.old[1:] {
+		if err := replaceFilters(group, nil, int(f.Fd())); err != nil {
 			return err
 		}
 	}
-	return nil
+	return replaceFilters(group, now, int(s.old[0].Fd()))
 }
 
 func loadFilter(rules []deviceRule) (int, error) {
@@ -219,8 +282,8 @@ func loadFilter(rules []deviceRule) (int, error) {
 	return attr.call(unix.BPF_PROG_LOAD)
 }
 
-// filtersOf returns the ids of the device programs that are attached to a group itself.
-func filtersOf(group int) ([]uint32, error) {
+// filtersOf returns the device programs that are attached to a group itself.
+func filtersOf(group int) ([]*os.File, error) {
 	const most = 64 // the kernel's own limit for one group
 	ids := make([]byte, 4*most)
 	var pin runtime.Pinner
@@ -233,11 +296,15 @@ func filtersOf(group int) ([]uint32, error) {
 	if _, err := attr.call(unix.BPF_PROG_QUERY); err != nil {
 		return nil, err
 	}
-	old := make([]uint32, min(attr.get32(24), most))
-	for i := range old {
-		old[i] = binary.NativeEndian.Uint32(ids[4*i:])
+	programs := make([]*os.File, min(attr.get32(24), most))
+	for i := range programs {
+		fd, err := bpf(unix.BPF_PROG_GET_FD_BY_ID, field32{0, int(binary.NativeEndian.Uint32(ids[4*i:]))})
+		if err != nil {
+			return nil, err
+		}
+		programs[i] = newFile(fd, "device filter")
 	}
-	return old, nil
+	return programs, nil
 }
 
 type field32 struct{ off, value int }

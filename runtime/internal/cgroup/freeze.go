@@ -75,7 +75,14 @@ func (g *Group) Freeze(ctx context.Context) error {
 // freeze asks for the state until it is there. On v1 the request is repeated: a process
 // that was forked while the group froze can escape it.
 func freeze(ctx context.Context, name, dir string) error {
-	for pause := 10 * time.Microsecond; ; pause = min(2*pause, 5*time.Millisecond) {
+	pause := 10 * time.Microsecond
+	for try := 1; ; try++ {
+		if name != "" && try%32 == 0 {
+			// It hangs in FREEZING: one process waits for another that stands still already.
+			if err := setFrozen(name, dir, false); err != nil {
+				return err
+			}
+		}
 		if err := setFrozen(name, dir, true); err != nil {
 			return err
 		}
@@ -86,6 +93,7 @@ func freeze(ctx context.Context, name, dir string) error {
 		if err := sleep(ctx, pause); err != nil {
 			return errors.New("some of its processes do not stop")
 		}
+		pause = min(2*pause, 5*time.Millisecond)
 	}
 }
 

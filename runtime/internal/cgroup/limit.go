@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -20,7 +21,15 @@ func Limits(in *step.Input, emit step.Emit) error {
 	if l == nil || l.Resources == nil {
 		return nil
 	}
-	if what := limited(l.Resources); len(what) > 0 {
+	what := limited(l.Resources)
+	if in.Options.NoCgroups {
+		if onlyDevices(what) {
+			return nil // engines send their device rules in any case
+		}
+		err := fmt.Errorf("linux.resources: cannot limit %s: the container gets no cgroup (--cgroup-manager disabled)", strings.Join(what, ", "))
+		return &step.Error{From: "/linux/resources", Where: "host", Err: err}
+	}
+	if len(what) > 0 {
 		emit("/linux/resources", LimitGroups{strings.Join(what, ", ")})
 	}
 	return nil
@@ -55,7 +64,7 @@ func (s LimitGroups) String() string { return "limit " + s.What }
 var errNoGroup = errors.New("rootless needs no limits + no cgrouppath when no permission is granted for cgroups")
 
 // Do writes the limits.
-func (s LimitGroups) Do(h *step.Host) error {
+func (s LimitGroups) Do(h *step.Host) (err error) {
 	r := h.Input.Bundle.Spec.Linux.Resources
 	if len(h.Input.Cgroups) == 0 {
 		if onlyDevices(limited(r)) && h.Input.Options.Rootless {
@@ -63,7 +72,13 @@ func (s LimitGroups) Do(h *step.Host) error {
 		}
 		return errNoGroup
 	}
-	return Load(PathsOf(h.Input.Cgroups), h.Made).Set(r)
+	g := Load(PathsOf(h.Input.Cgroups), h.Made)
+	if h.Input.Unit.Name != "" {
+		if g.Unit, err = startedUnit(h); err != nil {
+			return err
+		}
+	}
+	return g.Set(r)
 }
 
 // Undo has nothing to do: the limits go with the groups.

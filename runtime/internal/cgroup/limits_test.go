@@ -41,7 +41,7 @@ func text(l []setting) string {
 
 func TestSettings(t *testing.T) {
 	for name, c := range map[string]struct {
-		f    func(*specs.LinuxResources) ([]setting, error)
+		f    func(*specs.LinuxResources) list
 		want string
 	}{
 		"v1": {settingsV1, `memory.limit_in_bytes=2097152
@@ -74,9 +74,8 @@ hugetlb.2MB.max=4194304
 hugetlb.2MB.rsvd.max=4194304
 `},
 	} {
-		got, err := c.f(full())
-		if err != nil || text(got) != c.want {
-			t.Errorf("%s: %v\n%s", name, err, text(got))
+		if got := c.f(full()); got.err != nil || text(got.settings) != c.want {
+			t.Errorf("%s: %v\n%s", name, got.err, text(got.settings))
 		}
 	}
 }
@@ -97,8 +96,8 @@ func TestSwapV2(t *testing.T) {
 		{100, 50, "", "memory+swap limit should be >= memory limit"},
 	} {
 		got, err := swapV2(&specs.LinuxMemory{Limit: &c.limit, Swap: &c.swap})
-		if got != c.want || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
-			t.Errorf("limit %d, swap %d: %q, %v", c.limit, c.swap, got, err)
+		if got != c.want || (err == "") != (c.err == "") || !strings.Contains(err, c.err) {
+			t.Errorf("limit %d, swap %d: %q, %q", c.limit, c.swap, got, err)
 		}
 	}
 }
@@ -121,12 +120,12 @@ func TestUnifiedKeys(t *testing.T) {
 		"memory.high": "", "../../x": "not a cgroup file name", "memory/../x.y": "not a cgroup file name",
 		"": "not a cgroup file name", "memory": "not a cgroup file name", "cgroup.procs": "is managed by the runtime",
 	} {
-		_, err := settingsV2(&specs.LinuxResources{Unified: map[string]string{key: "1"}})
+		err := settingsV2(&specs.LinuxResources{Unified: map[string]string{key: "1"}}).err
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", key, err)
 		}
 	}
-	_, err := settingsV1(&specs.LinuxResources{Unified: map[string]string{"memory.high": "1"}})
+	err := settingsV1(&specs.LinuxResources{Unified: map[string]string{"memory.high": "1"}}).err
 	if err == nil || !strings.Contains(err.Error(), "invalid configuration") {
 		t.Errorf("v1: %v", err)
 	}
@@ -159,16 +158,16 @@ func TestSetOnV1(t *testing.T) {
 	check("pids", "pids.max", "7")
 	// Up and down again: each order of the two limits is wrong once.
 	for _, n := range []int64{64 << 20, 1 << 20} {
-		if err := g.Update(&specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &n, Swap: &n}}); err != nil {
+		if _, err := g.Update(nil, &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &n, Swap: &n}}); err != nil {
 			t.Error(err)
 		}
 		check("memory", "memory.memsw.limit_in_bytes", fmt.Sprint(n))
 	}
-	err := g.Update(&specs.LinuxResources{HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "7KB"}}})
+	_, err := g.Update(nil, &specs.LinuxResources{HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "7KB"}}})
 	if err == nil || !strings.Contains(err.Error(), "linux.resources.hugepageLimits[0]") {
 		t.Errorf("page size 7KB: %v", err)
 	}
-	err = g.Update(&specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: "9999"}})
+	_, err = g.Update(nil, &specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: "9999"}})
 	if err == nil || !strings.Contains(err.Error(), "linux.resources.cpu.cpus") {
 		t.Errorf("cpus 9999: %v", err)
 	}
@@ -196,7 +195,7 @@ func TestSetOnV2(t *testing.T) {
 			t.Errorf("%s is %q (%v), want %s", file, got, err, want)
 		}
 	}
-	err := g.Update(&specs.LinuxResources{Unified: map[string]string{"nosuch.max": "1"}})
+	_, err := g.Update(nil, &specs.LinuxResources{Unified: map[string]string{"nosuch.max": "1"}})
 	if err == nil || !strings.Contains(err.Error(), `controller "nosuch" is not available`) {
 		t.Errorf("a controller that is missing: %v", err)
 	}

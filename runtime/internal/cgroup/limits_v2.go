@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -14,69 +13,93 @@ import (
 
 // settingsV2 translates limits for cgroup v2. What v2 has no counterpart for is an error,
 // as the specification demands, but for the hints that every caller sends along to any
-// host: swappiness, disableOOMKiller and network.
-func settingsV2(r *specs.LinuxResources) ([]setting, error) {
-	var l list
+// host: swappiness, disableOOMKiller and network; and useHierarchy, which v2 always does.
+func settingsV2(r *specs.LinuxResources) (l list) {
 	if r.Pids != nil && r.Pids.Limit != nil {
-		l.add("pids.limit", "pids", "pids.max", countOrMax(*r.Pids.Limit))
+		l.add("pids.limit", "pids", "pids.max", countOrMax(*r.Pids.Limit)).fresh = *r.Pids.Limit < 0
 	}
-	if err := memoryV2(&l, r.Memory); err != nil {
-		return nil, err
-	}
-	if err := blockIOV2(&l, r.BlockIO); err != nil {
-		return nil, err
-	}
-	if err := cpuV2(&l, r.CPU); err != nil {
-		return nil, err
-	}
-	if err := hugepages(&l, r.HugepageLimits, "max"); err != nil {
-		return nil, err
-	}
+	memoryV2(&l, r.Memory)
+	blockIOV2(&l, r.BlockIO)
+	cpuV2(&l, r.CPU)
+	hugepages(&l, r.HugepageLimits, "max")
 	rdma(&l, r.Rdma)
+	// Last, so that who knows the files of v2 has the last word.
 	for _, key := range slices.Sorted(maps.Keys(r.Unified)) {
-		if err := checkUnified(key); err != nil {
-			return nil, fmt.Errorf("linux.resources.unified[%q]: %w", key, err)
-		}
-		// Last, so that who knows the files of v2 has the last word.
-		l.add(fmt.Sprintf("unified[%q]", key), "", key, strings.TrimSuffix(r.Unified[key], "\n"))
+		unifiedV2(&l, key, r.Unified[key])
 	}
-	return l, nil
+	return l
 }
 
-func checkUnified(key string) error {
+// unifiedV2 adds a key of unified. Each line is a command to the kernel by itself.
+func unifiedV2(l *list, key, value string) {
+	from := fmt.Sprintf("unified[%q]", key)
+	if why := badUnified(key); why != "" {
+		l.fail(from, why)
+		return
+	}
+	value = strings.TrimSuffix(value, "\n")
+	if strings.Contains(value, "\n") && !manyLines(key) {
+		l.fail(from, "takes one line, found "+strconv.Itoa(strings.Count(value, "\n")+1))
+		return
+	}
+	for line := range strings.SplitSeq(value, "\n") {
+		s := l.add(from, "", key, line)
+		if name, rest, ok := strings.Cut(line, " "); ok && manyLines(key) && name != "default" {
+			s.key = name
+			if part, _, ok := strings.Cut(rest, "="); ok {
+				s.part = part
+			}
+		}
+	}
+}
+
+// badUnified says why a key of unified cannot be.
+func badUnified(key string) string {
 	controller, param, ok := strings.Cut(key, ".")
 	switch {
 	case !ok || controller == "" || param == "" || strings.ContainsAny(key, "/\x00\n") || strings.Contains(key, ".."):
-		return errors.New("not a cgroup file name")
+		return "not a cgroup file name"
 	case controller == "cgroup":
-		return errors.New("is managed by the runtime")
+		return "is managed by the runtime"
 	}
-	return nil
+	return ""
 }
 
-func memoryV2(l *list, m *specs.LinuxMemory) error {
-	if m == nil {
-		return nil
+// manyLines tells whether a file has a line for each device or resource. A controller that
+// is not known here may have such files.
+func manyLines(file string) bool {
+	controller, _, _ := strings.Cut(file, ".")
+	switch controller {
+	case "memory", "cpu", "cpuset", "pids", "hugetlb":
+		return false
 	}
-	swap, err := swapV2(m)
-	if err != nil {
-		return err
+	return true
+}
+
+func memoryV2(l *list, m *specs.LinuxMemory) {
+	if m == nil {
+		return
+	}
+	swap, why := swapV2(m)
+	if why != "" {
+		l.fail("memory.swap", why)
 	}
 	if swap != "" { // before the limit: lowering the limit first would push memory out to swap
-		l.add("memory.swap", "memory", "memory.swap.max", swap)
-		l.last().may = swap == "max" || swap == "0" // a kernel without swap gives that anyway
+		s := l.add("memory.swap", "memory", "memory.swap.max", swap)
+		s.may = swap == "max" || swap == "0" // a kernel without swap gives that anyway
+		s.fresh = swap == "max"
 	}
 	if m.Limit != nil && *m.Limit != 0 {
-		l.add("memory.limit", "memory", "memory.max", countOrMax(*m.Limit))
+		l.add("memory.limit", "memory", "memory.max", countOrMax(*m.Limit)).fresh = *m.Limit < 0
 	}
 	if m.Reservation != nil && *m.Reservation != 0 {
 		l.add("memory.reservation", "memory", "memory.low", countOrMax(*m.Reservation))
 	}
-	return nil
 }
 
-// swapV2 returns the limit for swap alone; the property limits memory and swap together.
-func swapV2(m *specs.LinuxMemory) (string, error) {
+// swapV2 returns the limit for swap alone; the property limits memory and swap together. Or
+// it says why there is none.
+func swapV2(m *specs.LinuxMemory) (value, why string) {
 	var limit, swap int64
 	if m.Limit != nil {
 		limit = *m.Limit
@@ -85,59 +108,62 @@ func swapV2(m *specs.LinuxMemory) (string, error) {
 		swap = *m.Swap
 	}
 	switch {
-	case swap == -1 || swap == 0 && limit == -1:
-		return "max", nil
+	case swap < 0 || swap == 0 && limit < 0:
+		return "max", ""
 	case swap == 0:
-		return "", nil
-	case limit == -1:
-		return strconv.FormatInt(swap, 10), nil
+		return "", ""
+	case limit < 0:
+		return strconv.FormatInt(swap, 10), ""
 	case limit == 0:
-		return "", errors.New("linux.resources.memory.swap: unable to set swap limit without memory limit")
+		return "", "unable to set swap limit without memory limit"
 	case swap < limit:
-		return "", errors.New("linux.resources.memory.swap: memory+swap limit should be >= memory limit")
+		return "", fmt.Sprintf("memory+swap limit should be >= memory limit, %d is below %d", swap, limit)
 	}
-	return strconv.FormatInt(swap-limit, 10), nil
+	return strconv.FormatInt(swap-limit, 10), ""
 }
 
-func cpuV2(l *list, p *specs.LinuxCPU) error {
+func cpuV2(l *list, p *specs.LinuxCPU) {
 	if p == nil {
-		return nil
+		return
 	}
-	if p.RealtimeRuntime != nil && *p.RealtimeRuntime != 0 || p.RealtimePeriod != nil && *p.RealtimePeriod != 0 {
-		return errors.New("linux.resources.cpu.realtimeRuntime: cgroup v2 has no limit for realtime processes")
+	for name, there := range map[string]bool{"realtimeRuntime": is(p.RealtimeRuntime), "realtimePeriod": is(p.RealtimePeriod)} {
+		if there {
+			l.fail("cpu."+name, "cgroup v2 has no limit for realtime processes")
+		}
 	}
 	const c = "cpu"
 	if p.Idle != nil {
-		l.add("cpu.idle", c, "cpu.idle", strconv.FormatInt(*p.Idle, 10))
-		l.last().may = *p.Idle == 0
+		s := l.add("cpu.idle", c, "cpu.idle", strconv.FormatInt(*p.Idle, 10))
+		s.may, s.fresh = *p.Idle == 0, *p.Idle == 0
 	}
-	if p.Shares != nil && *p.Shares != 0 && (p.Idle == nil || *p.Idle != 1) {
+	if is(p.Shares) && (p.Idle == nil || *p.Idle != 1) {
 		l.add("cpu.shares", c, "cpu.weight", strconv.FormatUint(cpuWeight(*p.Shares), 10))
 	}
 	if p.Burst != nil {
-		l.add("cpu.burst", c, "cpu.max.burst", strconv.FormatUint(*p.Burst, 10))
-		l.last().may = *p.Burst == 0
+		s := l.add("cpu.burst", c, "cpu.max.burst", strconv.FormatUint(*p.Burst, 10))
+		s.may, s.fresh = *p.Burst == 0, *p.Burst == 0
 	}
-	quota, period := int64(0), uint64(0)
-	if p.Quota != nil {
-		quota = *p.Quota
-	}
-	if p.Period != nil {
-		period = *p.Period
-	}
-	if quota != 0 || period != 0 {
-		value := "max"
-		if quota > 0 {
-			value = strconv.FormatInt(quota, 10)
-		}
-		if period == 0 {
-			period = 100000 // µs, the kernel's default
-		}
-		l.add("cpu.quota", c, "cpu.max", value+" "+strconv.FormatUint(period, 10))
+	if from, value := cpuMax(p); value != "" {
+		l.add(from, c, "cpu.max", value)
 	}
 	l.cpuset("cpu.cpus", "cpuset.cpus", p.Cpus)
 	l.cpuset("cpu.mems", "cpuset.mems", p.Mems)
-	return nil
+}
+
+// cpuMax returns what belongs in cpu.max, and which property asks for it.
+func cpuMax(p *specs.LinuxCPU) (from, value string) {
+	if !is(p.Quota) && !is(p.Period) {
+		return "", ""
+	}
+	from, value = "cpu.period", "max"
+	if is(p.Quota) {
+		from = "cpu.quota"
+		value = countOrMax(*p.Quota)
+	}
+	if is(p.Period) {
+		return from, value + " " + strconv.FormatUint(*p.Period, 10)
+	}
+	return from, value + " 100000" // µs, the kernel's default
 }
 
 // cpuWeight converts shares (2 to 262144) to a weight (1 to 10000) such that both ends and
@@ -155,39 +181,39 @@ func cpuWeight(shares uint64) uint64 {
 	return uint64(math.Ceil(math.Pow(10, (x*x+125*x)/612-7.0/34)))
 }
 
-func blockIOV2(l *list, b *specs.LinuxBlockIO) error {
+func blockIOV2(l *list, b *specs.LinuxBlockIO) {
 	if b == nil {
-		return nil
+		return
 	}
-	if b.LeafWeight != nil && *b.LeafWeight != 0 {
-		return errors.New("linux.resources.blockIO.leafWeight: cgroup v2 has no such weight")
+	const none = "cgroup v2 has no such weight"
+	if is(b.LeafWeight) {
+		l.fail("blockIO.leafWeight", none)
 	}
-	if b.Weight != nil && *b.Weight != 0 {
+	if is(b.Weight) {
 		w := uint64(*b.Weight)
-		l.add("blockIO.weight", "io", "io.bfq.weight", strconv.FormatUint(w, 10))
-		l.last().orFile, l.last().orValue = "io.weight", strconv.FormatUint(ioWeight(w), 10)
+		s := l.add("blockIO.weight", "io", "io.bfq.weight", strconv.FormatUint(w, 10))
+		s.orFile, s.orValue = "io.weight", strconv.FormatUint(ioWeight(w), 10)
 	}
 	for i, d := range b.WeightDevice {
 		from := fmt.Sprintf("blockIO.weightDevice[%d]", i)
-		if d.LeafWeight != nil && *d.LeafWeight != 0 {
-			return fmt.Errorf("linux.resources.%s.leafWeight: cgroup v2 has no such weight", from)
+		if is(d.LeafWeight) {
+			l.fail(from+".leafWeight", none)
 		}
-		if d.Weight != nil {
+		if is(d.Weight) {
 			w := uint64(*d.Weight)
-			l.add(from, "io", "io.bfq.weight", fmt.Sprintf("%d:%d %d", d.Major, d.Minor, w))
-			l.last().orFile, l.last().orValue = "io.weight", fmt.Sprintf("%d:%d %d", d.Major, d.Minor, ioWeight(w))
+			s := l.device(from+".weight", "io", "io.bfq.weight", d.Major, d.Minor, strconv.FormatUint(w, 10))
+			s.orFile, s.orValue = "io.weight", s.key+" "+strconv.FormatUint(ioWeight(w), 10)
 		}
 	}
-	throttle := func(name, key string, devices []specs.LinuxThrottleDevice) {
-		for i, d := range devices {
-			l.add(fmt.Sprintf("blockIO.%s[%d]", name, i), "io", "io.max", fmt.Sprintf("%d:%d %s=%d", d.Major, d.Minor, key, d.Rate))
+	for _, t := range throttles(b) {
+		for i, d := range t.devices {
+			rate := "max" // what 0 means on v1
+			if d.Rate != 0 {
+				rate = strconv.FormatUint(d.Rate, 10)
+			}
+			l.device(fmt.Sprintf("blockIO.%s[%d]", t.name, i), "io", "io.max", d.Major, d.Minor, t.v2+"="+rate).part = t.v2
 		}
 	}
-	throttle("throttleReadBpsDevice", "rbps", b.ThrottleReadBpsDevice)
-	throttle("throttleWriteBpsDevice", "wbps", b.ThrottleWriteBpsDevice)
-	throttle("throttleReadIOPSDevice", "riops", b.ThrottleReadIOPSDevice)
-	throttle("throttleWriteIOPSDevice", "wiops", b.ThrottleWriteIOPSDevice)
-	return nil
 }
 
 // ioWeight converts a weight of v1 (10 to 1000) to one of v2 (1 to 10000).

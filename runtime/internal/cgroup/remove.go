@@ -21,7 +21,13 @@ import (
 func (g *Group) Remove(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	if g.Unit != nil {
+		if err := g.endUnit(ctx); err != nil {
+			return err
+		}
+	}
 	pending := names(g.Paths)
+	var last time.Time // of the attempts that are made although ctx is done
 	for pause := 500 * time.Microsecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		busy, err := g.removeEach(pending)
 		if err != nil {
@@ -33,10 +39,18 @@ func (g *Group) Remove(ctx context.Context) error {
 		if err := g.Kill(ctx); err != nil {
 			return fmt.Errorf("cannot remove cgroup %s: %w", g.Paths[pending[0]], err)
 		}
-		// Nothing is left in it, but the last process may still be on its way out.
-		if sleep(ctx, pause) != nil {
+		// Nothing is left in it, but the last process may still be on its way out: it is
+		// counted until it has gone, and listed no more. That ends soon, by itself.
+		if sleep(ctx, pause) == nil {
+			continue
+		}
+		if last.IsZero() {
+			last = time.Now().Add(exitTime)
+		}
+		if time.Now().After(last) {
 			return pathError("remove cgroup", g.Paths[pending[0]], g.whyBusy())
 		}
+		time.Sleep(pause)
 	}
 	for _, dir := range slices.Backward(g.Made) {
 		if g.isLeaf(dir) {
@@ -49,6 +63,10 @@ func (g *Group) Remove(ctx context.Context) error {
 	}
 	return nil
 }
+
+// exitTime bounds how long processes that have been killed are waited for by a caller who
+// has no more patience.
+const exitTime = 500 * time.Millisecond
 
 // isLeaf tells whether dir is the container's own group in some hierarchy, not one above.
 func (g *Group) isLeaf(dir string) bool {

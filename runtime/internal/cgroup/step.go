@@ -19,6 +19,9 @@ func Compile(in *step.Input, emit step.Emit) error {
 	if len(in.Cgroups) == 0 {
 		return nil
 	}
+	if in.Unit.Name != "" {
+		return compileUnit(in, emit)
+	}
 	s, from := MakeGroups{Path: in.ID}, "ocirt"
 	l := in.Bundle.Spec.Linux
 	switch {
