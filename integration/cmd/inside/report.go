@@ -24,6 +24,8 @@ type report struct {
 	Clocks     *clocks            `json:"clocks,omitempty"`
 	Files      map[string]string  `json:"files,omitempty"`
 	Keyring    string             `json:"keyring,omitempty"`
+	Labels     map[string]string  `json:"labels,omitempty"` // of security modules, by attribute
+	Memory     string             `json:"memoryPolicy,omitempty"`
 	Errors     map[string]string  `json:"errors,omitempty"`
 }
 
@@ -48,6 +50,8 @@ func sections() []section {
 		{"limits", func(r *report) (err error) { r.Limits, err = readLimits(); return }},
 		{"scheduling", func(r *report) (err error) { r.Scheduling, err = readScheduling(); return }},
 		{"clocks", func(r *report) (err error) { r.Clocks, err = readClocks(); return }},
+		{"labels", func(r *report) (err error) { r.Labels, err = readLabels(); return }},
+		{"memory", func(r *report) (err error) { r.Memory, err = memoryPolicy(); return }},
 		{"keyring", func(r *report) (err error) { r.Keyring, err = sessionKeyring(); return }},
 	}
 }
