@@ -1,6 +1,7 @@
 package main
 
 import (
+	_ "embed" // of the profile
 	"encoding/json"
 	"fmt"
 	"os"
@@ -36,14 +37,22 @@ func makeRootfs(dir string) error {
 	return nil
 }
 
-// makeBundle writes a config.json of the kind that container engines write, without a
-// seccomp profile: that is a price of its own.
-func makeBundle(parent, name, rootfs string, args ...string) (string, error) {
+// dockerProfile is Docker's default seccomp profile, as Docker writes it on amd64: see
+// runtime/internal/seccomp/testdata.
+//
+//go:embed docker.json
+var dockerProfile []byte
+
+// makeBundle writes a config.json of the kind that container engines write, with the
+// seccomp profile that is given: it is a price of its own.
+func makeBundle(parent, name, rootfs string, profile *specs.LinuxSeccomp, args ...string) (string, error) {
 	dir := filepath.Join(parent, name)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", fmt.Errorf("cannot make a bundle: %w", err)
 	}
-	data, err := json.Marshal(config(rootfs, args))
+	c := config(rootfs, args)
+	c.Linux.Seccomp = profile
+	data, err := json.Marshal(c)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, "config.json"), data, 0o644)
 	}

@@ -11,17 +11,21 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// A lab is where containers are made: two bundles, and a state folder for each runtime.
+// A lab is where containers are made: some bundles, and a state folder for each runtime.
 type lab struct {
 	dir        string
 	contenders []contender
 	bundleTrue string // ends at once
-	bundleWait string // sleeps
-	null       *os.File
-	next       int
-	open       []opened
+
+	bundleDocker string // the same, with Docker's seccomp profile
+	bundleWait   string // sleeps
+	null         *os.File
+	next         int
+	open         []opened
 }
 
 // opened is a container that has not been deleted yet.
@@ -53,10 +57,17 @@ func newLab(contenders []contender) (_ *lab, err error) {
 	if err := makeRootfs(rootfs); err != nil {
 		return nil, err
 	}
-	if l.bundleTrue, err = makeBundle(dir, "true", rootfs, "true"); err != nil {
+	if l.bundleTrue, err = makeBundle(dir, "true", rootfs, nil, "true"); err != nil {
 		return nil, err
 	}
-	l.bundleWait, err = makeBundle(dir, "wait", rootfs, "sleep", "1000")
+	profile := new(specs.LinuxSeccomp)
+	if err := json.Unmarshal(dockerProfile, profile); err != nil {
+		return nil, fmt.Errorf("cannot read Docker's seccomp profile: %w", err)
+	}
+	if l.bundleDocker, err = makeBundle(dir, "docker", rootfs, profile, "true"); err != nil {
+		return nil, err
+	}
+	l.bundleWait, err = makeBundle(dir, "wait", rootfs, nil, "sleep", "1000")
 	return l, err
 }
 

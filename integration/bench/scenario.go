@@ -21,7 +21,8 @@ type scenario struct {
 func scenarios() []scenario {
 	return []scenario{
 		{"run", "run a program that ends at once, back to back", "µs", measureRun},
-		{"idle", "the same after a pause of 150 ms: what a single command pays", "µs", measureIdle},
+		{"run-docker-profile", "run with Docker's default seccomp profile", "µs", measureDocker},
+		{"idle", "run after a pause of 150 ms: what a single command pays", "µs", measureIdle},
 		{"lifecycle", "create, start and delete --force", "µs", measureLifecycle},
 		{"exec", "exec of a program that ends at once", "µs", measureExec},
 		{"state", "state of a running container", "µs", measureState},
@@ -83,9 +84,18 @@ func interleave(ctx context.Context, l *lab, n, warm int, pause time.Duration, o
 }
 
 func runOnce(l *lab) func(int, contender) (time.Duration, error) {
+	return runBundle(l, l.bundleTrue)
+}
+
+func runBundle(l *lab, bundle string) func(int, contender) (time.Duration, error) {
 	return func(_ int, c contender) (time.Duration, error) {
-		return l.spawn(c, "run", "--bundle", l.bundleTrue, l.newID())
+		return l.spawn(c, "run", "--bundle", bundle, l.newID())
 	}
+}
+
+// measureDocker is measureRun with Docker's default seccomp profile.
+func measureDocker(ctx context.Context, l *lab, o options) ([][]float64, error) {
+	return interleave(ctx, l, o.runs, 3, 0, runBundle(l, l.bundleDocker))
 }
 
 func measureRun(ctx context.Context, l *lab, o options) ([][]float64, error) {

@@ -21,9 +21,9 @@ func TestMain(m *testing.M) {
 
 func cold(name string) int {
 	p := profile(new(testing.B), name)
-	m, _ := machineOf("amd64")
+	m, _ := machineOf("SCMP_ARCH_X86_64")
 	start := time.Now()
-	code, err := compile(p, &m)
+	code, err := compiled(p, &m)
 	took := time.Since(start)
 	if err != nil || len(code) == 0 {
 		return 1
@@ -54,7 +54,7 @@ func BenchmarkCompile(b *testing.B) {
 	p, m := profile(b, "docker"), machineFor(b, "amd64")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := compile(p, m); err != nil {
+		if _, err := compiled(p, m); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -64,7 +64,7 @@ func BenchmarkCompile(b *testing.B) {
 // call of the container costs where the kernel cannot decide once and for all.
 func BenchmarkInstructionsPerCall(b *testing.B) {
 	m := machineFor(b, "amd64")
-	code, err := compile(profile(b, "docker"), m)
+	code, err := compiled(profile(b, "docker"), m)
 	if err != nil {
 		b.Fatal(err)
 	}

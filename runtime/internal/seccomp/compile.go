@@ -9,41 +9,60 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// compile makes the filter of a profile for a machine.
-func compile(p *specs.LinuxSeccomp, m *machine) ([]unix.SockFilter, error) {
-	y, err := newPolicy(p)
+// A filter is what a profile is compiled to.
+type filter struct {
+	code    []unix.SockFilter
+	secrets []int // see seal
+	idle    []int // entries of the profile that forbid calls of which none is known here
+}
+
+// compile makes the filter of a profile for a machine. With a listener it lets init hand
+// the listener over.
+func compile(p *specs.LinuxSeccomp, m *machine, listener bool) (*filter, error) {
+	y, err := newPolicy(p, m)
 	if err != nil {
 		return nil, err
 	}
+	y.listener = listener
 	sections := y.sections(m, func(b *abi) bool { return slices.Contains(p.Architectures, b.name) })
 	w := &writer{policy: y, big: m.big}
 	w.code = make([]unix.SockFilter, 0, 512)
 	w.filter(sections)
 	if n := len(w.code); n > maxInstructions {
-		return nil, fmt.Errorf("linux.seccomp: filter too large (%d instructions)", n)
+		return nil, fmt.Errorf("linux.seccomp: filter too large (%d instructions, the kernel takes %d)", n, maxInstructions)
 	}
-	return w.finish(), nil
+	slices.Reverse(y.idle)
+	return &filter{code: w.finish(), secrets: w.places(), idle: y.idle}, nil
 }
 
 // A writer writes the filter of a policy.
 type writer struct {
 	assembler
-	policy *policy
-	big    bool
-	wide   bool
-	chains []label // for each class with conditions: where they are asked, plus one
+	policy  *policy
+	big     bool
+	wide    bool
+	chains  []label // for each class with conditions: where they are asked, plus one
+	secrets []label // where a word of the secret is compared, from the end
 }
 
 // filter writes everything: which architecture, which number, which arguments.
 func (w *writer) filter(sections []section) {
 	next := w.ret(w.policy.classes[classBadArch].ret)
 	for _, s := range slices.Backward(sections) {
-		w.wide = s.wide
-		w.chains = make([]label, len(w.policy.classes))
-		number := w.load(offNumber, w.tree(s.spans))
-		next = w.jump(opEqual, s.audit, number, next)
+		tree := w.subtree(s.spans, s.wide)
+		if s.x32 != nil {
+			tree = w.jump(opFrom, x32Bit, w.subtree(s.x32, false), tree)
+		}
+		next = w.jump(opEqual, s.audit, w.load(offNumber, tree), next)
 	}
 	w.load(offArch, next)
+}
+
+// subtree writes the search of one way of calling the kernel. What it asks of arguments
+// cannot be shared with another.
+func (w *writer) subtree(spans []span, wide bool) label {
+	w.wide, w.chains = wide, make([]label, len(w.policy.classes))
+	return w.tree(spans)
 }
 
 // tree writes a balanced search for the span that a number is in.
@@ -64,6 +83,9 @@ func (w *writer) tree(spans []span) label {
 // leaf is the place where a class is decided.
 func (w *writer) leaf(number uint16) label {
 	c := &w.policy.classes[number]
+	if c.pass {
+		return w.passLeaf(number)
+	}
 	if len(c.rules) == 0 || w.policy.rules[c.rules[0]].always() {
 		return w.ret(c.ret)
 	}

@@ -15,6 +15,14 @@ import (
 
 var goarches = []string{"amd64", "arm64", "riscv64", "ppc64le", "s390x", "loong64"}
 
+// natives are all architectures that are native to a machine.
+var natives = []specs.Arch{
+	specs.ArchX86_64, specs.ArchX86, specs.ArchAARCH64, specs.ArchARM, specs.ArchRISCV64, specs.ArchPPC64LE,
+	specs.ArchPPC64, specs.ArchPPC, specs.ArchS390X, specs.ArchS390, specs.ArchLOONGARCH64, specs.ArchMIPS64,
+	specs.ArchMIPSEL64, specs.ArchMIPS, specs.ArchMIPSEL, specs.ArchPARISC64, specs.ArchPARISC, specs.ArchM68K,
+	specs.ArchSH, specs.ArchSHEB,
+}
+
 func profile(t testing.TB, name string) *specs.LinuxSeccomp {
 	t.Helper()
 	text, err := os.ReadFile("testdata/" + name + ".json")
@@ -37,11 +45,24 @@ func parse(t testing.TB, text string) *specs.LinuxSeccomp {
 	return p
 }
 
+func compiled(p *specs.LinuxSeccomp, m *machine) ([]unix.SockFilter, error) {
+	f, err := compile(p, m, false)
+	if err != nil {
+		return nil, err
+	}
+	return f.code, nil
+}
+
 func machineFor(t testing.TB, goarch string) *machine {
 	t.Helper()
-	m, ok := machineOf(goarch)
+	return machineNamed(t, native(goarch))
+}
+
+func machineNamed(t testing.TB, a specs.Arch) *machine {
+	t.Helper()
+	m, ok := machineOf(a)
 	if !ok {
-		t.Fatalf("%s is not known", goarch)
+		t.Fatalf("%q is not known", a)
 	}
 	return &m
 }
@@ -63,19 +84,28 @@ func interesting(p *specs.LinuxSeccomp) []uint64 {
 // compareAll asks the filter and the model about every number that could matter.
 func compareAll(t *testing.T, p *specs.LinuxSeccomp, m *machine, random *rand.Rand, tries int) (code []unix.SockFilter) {
 	t.Helper()
-	code, err := compile(p, m)
+	f, err := compile(p, m, random.IntN(2) == 0)
 	if err != nil {
 		t.Fatal(err)
+	}
+	secret := []byte("nobody guesses 24 bytes!") // or the random arguments would
+	code, words := seal(f.code, f.secrets, secret)
+	if len(f.secrets) > 0 {
+		checkPass(t, code, m, words)
 	}
 	if err := checkFilter(code); err != nil {
 		t.Fatal(err)
 	}
 	o, values := newModel(p, m), interesting(p)
+	asked := 0
 	ask := func(d *data) {
 		got, _ := run(code, d.bytes(m.big), m.big)
 		if want := o.decide(d); got != want {
 			text, _ := json.Marshal(p)
 			t.Fatalf("%+v: filter returns %#x, want %#x\n%s", *d, got, want, text)
+		}
+		if asked++; asked%307 == 0 {
+			checkExplain(t, p, m, d, got, random.IntN(7))
 		}
 	}
 	number := func(d data, wide bool) {
@@ -89,8 +119,13 @@ func compareAll(t *testing.T, p *specs.LinuxSeccomp, m *machine, random *rand.Ra
 		}
 	}
 	for _, b := range m.abis {
-		for n := range uint32(600) {
-			number(data{number: b.base + n, arch: b.audit}, b.wide)
+		for _, n := range numbersOf(p, m, &b, tries) {
+			number(data{number: n, arch: b.audit}, b.wide)
+		}
+		if b.base > 0 {
+			for _, n := range []uint32{0, 1, b.base - 1} {
+				number(data{number: n, arch: b.audit}, b.wide)
+			}
 		}
 		for _, n := range []uint32{0xf0000, 0xf0001, 0xf0005, 0xf0010, 0x3fffffff, 0x40000000, 0x7fffffff, 0xfffffffe, 0xffffffff} {
 			number(data{number: n, arch: b.audit}, b.wide)
@@ -102,13 +137,120 @@ func compareAll(t *testing.T, p *specs.LinuxSeccomp, m *machine, random *rand.Ra
 	return code
 }
 
+// checkPass makes init's calls, and then with each bit of the secret wrong: that must be
+// like any other wrong bits.
+func checkPass(t *testing.T, code []unix.SockFilter, m *machine, words [len(passArgs)]uint64) {
+	t.Helper()
+	b := m.abis[0]
+	for _, name := range passes() {
+		n, ok := b.number(lookup(name, -1))
+		if !ok {
+			continue
+		}
+		d := data{number: n, arch: b.audit}
+		copy(d.args[passArgs[0]:], words[:])
+		if got, _ := run(code, d.bytes(m.big), m.big); got != unix.SECCOMP_RET_ALLOW {
+			t.Fatalf("init's %s returns %#x", name, got)
+		}
+	}
+}
+
+// With a listener only who knows the whole secret gets past the profile.
+func TestPass(t *testing.T) {
+	p := &specs.LinuxSeccomp{DefaultAction: specs.ActKillProcess, Syscalls: []specs.LinuxSyscall{
+		{Names: []string{"mkdir", "read"}, Action: specs.ActNotify},
+		{Names: []string{"close"}, Action: specs.ActErrno, Args: []specs.LinuxSeccompArg{{Index: 0, Value: 7, Op: specs.OpEqualTo}}},
+	}}
+	for _, arch := range natives {
+		m := machineNamed(t, arch)
+		b := m.abis[0]
+		if !b.wide {
+			continue // a secret of 192 bits needs registers of 64
+		}
+		f, err := compile(p, m, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(f.secrets)%passWords != 0 || len(f.secrets) == 0 {
+			t.Fatalf("%s: %d places for the secret", arch, len(f.secrets))
+		}
+		secret := []byte("an arrow in a dark forest")[:4*passWords]
+		code, words := seal(f.code, f.secrets, secret)
+		checkPass(t, code, m, words)
+		for bit := range 64 * len(words) {
+			for _, name := range passes() {
+				n, _ := b.number(lookup(name, -1))
+				d := data{number: n, arch: b.audit}
+				copy(d.args[passArgs[0]:], words[:])
+				d.args[int(passArgs[0])+bit/64] ^= 1 << (bit % 64)
+				got, _ := run(code, d.bytes(m.big), m.big)
+				if want := newModel(p, m).decide(&d); got != want {
+					t.Fatalf("%s: %s with bit %d wrong returns %#x, want %#x", arch, name, bit, got, want)
+				}
+			}
+		}
+	}
+	// Where the profile allows the calls anyway, nothing is added.
+	p = &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{{Names: []string{"mkdir"}, Action: specs.ActNotify}}}
+	if f, err := compile(p, machineFor(t, "amd64"), true); err != nil || len(f.secrets) != 0 {
+		t.Errorf("%d places for the secret, %v", len(f.secrets), err)
+	}
+}
+
+// checkExplain asks Explain the same. With all arguments it must know; with some the truth
+// must be among its cases.
+func checkExplain(t *testing.T, p *specs.LinuxSeccomp, m *machine, d *data, want uint32, known int) {
+	t.Helper()
+	i := slices.IndexFunc(m.abis, func(b abi) bool {
+		return b.audit == d.arch && (b.base != x32Bit || d.number >= x32Bit)
+	})
+	if i < 0 {
+		return
+	}
+	for _, n := range []int{6, known} {
+		a, err := explainOn(p, m, &m.abis[i], Question{Call: utoa(uint64(d.number)), Args: d.args[:n]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ok := slices.ContainsFunc(a.Cases, func(c Case) bool { return c.Ret == want })
+		last := a.Cases[len(a.Cases)-1]
+		if !ok || n == 6 && len(a.Cases) != 1 || last.When != "" {
+			text, _ := json.Marshal(p)
+			t.Fatalf("%+v: explained with %d arguments as %+v, want %#x\n%s", *d, n, a, want, text)
+		}
+	}
+}
+
+// numbersOf are those of all calls or, if there is to be only one try for each, those that
+// the profile speaks of, and their neighbours.
+func numbersOf(p *specs.LinuxSeccomp, m *machine, b *abi, tries int) (list []uint32) {
+	if tries > 1 {
+		for n := range uint32(600) {
+			list = append(list, b.base+n)
+		}
+		return list
+	}
+	names := []string{"socketcall", "ipc", "sendmsg", "read", "close"}
+	for i := range p.Syscalls {
+		names = append(names, p.Syscalls[i].Names...)
+	}
+	for _, name := range names {
+		if i := lookup(name, -1); i >= 0 {
+			if n, ok := b.number(i); ok {
+				list = append(list, n-1, n, n, n, n+1)
+			}
+		}
+	}
+	return list
+}
+
 func TestProfiles(t *testing.T) {
 	for _, name := range []string{"docker", "runtime-tools"} {
-		for _, goarch := range goarches {
+		for _, arch := range natives {
 			p := profile(t, name)
 			p.Architectures = append(p.Architectures, specs.ArchARM, specs.ArchAARCH64, specs.ArchS390, specs.ArchMIPS64N32)
-			code := compareAll(t, p, machineFor(t, goarch), rand.New(rand.NewPCG(1, 2)), 12)
-			t.Logf("%s on %s: %d instructions", name, goarch, len(code))
+			code := compareAll(t, p, machineNamed(t, arch), rand.New(rand.NewPCG(1, 2)), 12)
+			t.Logf("%s on %s: %d instructions", name, arch, len(code))
 		}
 	}
 }
@@ -138,7 +280,10 @@ func randomProfile(r *rand.Rand) *specs.LinuxSeccomp {
 	}
 	p := &specs.LinuxSeccomp{DefaultAction: actions[r.IntN(len(actions))]}
 	p.DefaultErrnoRet = errno(p.DefaultAction)
-	for _, a := range []specs.Arch{specs.ArchX86, specs.ArchX32, specs.ArchARM, specs.ArchS390, specs.ArchX86_64} {
+	for _, a := range []specs.Arch{
+		specs.ArchX86, specs.ArchX32, specs.ArchARM, specs.ArchS390, specs.ArchX86_64, specs.ArchPPC, specs.ArchMIPS,
+		specs.ArchMIPSEL, specs.ArchMIPS64N32, specs.ArchMIPSEL64N32, specs.ArchPARISC,
+	} {
 		if r.IntN(2) == 0 {
 			p.Architectures = append(p.Architectures, a)
 		}
@@ -167,7 +312,7 @@ func TestRandomProfiles(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		p := randomProfile(r)
-		compareAll(t, p, machineFor(t, goarches[seed%uint64(len(goarches))]), r, 6)
+		compareAll(t, p, machineNamed(t, natives[seed%uint64(len(natives))]), r, 6)
 	}
 }
 
@@ -176,7 +321,41 @@ func FuzzCompile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b uint64) {
 		r := rand.New(rand.NewPCG(a, b))
 		p := randomProfile(r)
-		compareAll(t, p, machineFor(t, goarches[a%uint64(len(goarches))]), r, 2)
+		compareAll(t, p, machineNamed(t, natives[a%uint64(len(natives))]), r, 2)
+	})
+}
+
+// A choices is a source of randomness that is written down, so that the fuzzer can change
+// one choice and keep the others. When it is used up, numbers follow from its length.
+type choices struct {
+	bytes []byte
+	rest  *rand.PCG
+}
+
+func (c *choices) Uint64() uint64 {
+	if len(c.bytes) == 0 {
+		return c.rest.Uint64()
+	}
+	// The top bits are those that count (math/rand/v2, IntN).
+	n := uint64(c.bytes[0]) << 56
+	c.bytes = c.bytes[1:]
+	return n | n>>32
+}
+
+// FuzzProfile lets the fuzzer write the profile.
+func FuzzProfile(f *testing.F) {
+	for seed := range uint64(20) {
+		source := rand.NewPCG(seed, 3)
+		b := make([]byte, 40+20*seed)
+		for i := range b {
+			b[i] = byte(source.Uint64())
+		}
+		f.Add(byte(seed), b)
+	}
+	f.Fuzz(func(t *testing.T, arch byte, b []byte) {
+		r := rand.New(&choices{bytes: b, rest: rand.NewPCG(uint64(len(b)), 5)})
+		p := randomProfile(r)
+		compareAll(t, p, machineNamed(t, natives[int(arch)%len(natives)]), r, 1)
 	})
 }
 
@@ -223,12 +402,12 @@ func TestTooLarge(t *testing.T) {
 			Args: []specs.LinuxSeccompArg{{Index: 0, Value: uint64(i), Op: specs.OpEqualTo}},
 		})
 	}
-	_, err := compile(p, machineFor(t, "amd64"))
+	_, err := compiled(p, machineFor(t, "amd64"))
 	if err == nil || !strings.HasPrefix(err.Error(), "linux.seccomp: filter too large (") {
 		t.Fatalf("error is %v", err)
 	}
 	var n int
-	if _, err := fmt.Sscanf(err.Error(), "linux.seccomp: filter too large (%d instructions)", &n); err != nil || n < 8000 {
+	if _, err := fmt.Sscanf(err.Error(), "linux.seccomp: filter too large (%d instructions, the kernel takes 4096)", &n); err != nil || n < 8000 {
 		t.Errorf("%d instructions, %v", n, err)
 	}
 }
@@ -275,7 +454,7 @@ func TestTables(t *testing.T) {
 		{columnS390X, "getuid", 199},
 		{columnX86_64, "mmap2", absent},
 		{columnLOONGARCH64, "clone3", 435},
-		{columnPPC64LE, "socketcall", 102},
+		{columnPPC64, "socketcall", 102},
 	} {
 		if got := numbers[test.column][lookup(test.name, -1)]; got != test.number {
 			t.Errorf("column %d: %s is %d, want %d", test.column, test.name, got, test.number)

@@ -2,6 +2,7 @@ package seccomp
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -40,8 +41,8 @@ func newModel(p *specs.LinuxSeccomp, m *machine) *model {
 			case n > 0xf000:
 				number = 0xf0000 + number&0xfff
 			}
-			byName[nameAt(i)] = number | b.base
-			byCall[number|b.base] = append(byCall[number|b.base], nameAt(i))
+			byName[nameAt(i)] = number + b.base
+			byCall[number+b.base] = append(byCall[number+b.base], nameAt(i))
 		}
 		newest, found := uint32(0), false
 		for _, s := range p.Syscalls {
@@ -112,17 +113,21 @@ func (o *model) decide(d *data) uint32 {
 			best, found = ret, true
 		}
 	}
+	sure := slices.IndexFunc(p.Syscalls, func(s specs.LinuxSyscall) bool {
+		return len(s.Args) == 0 && mustAction(s.Action, s.ErrnoRet) != fallback &&
+			slices.ContainsFunc(s.Names, func(name string) bool { return slices.Contains(names, name) })
+	})
 	for j := range p.Syscalls {
 		s := &p.Syscalls[j]
 		ret := mustAction(s.Action, s.ErrnoRet)
 		for _, name := range s.Names {
-			if slices.Contains(names, name) && matches(s.Args, d, b.wide) {
+			if slices.Contains(names, name) && matches(s.Args, d, b.wide) && (len(s.Args) > 0 || j == sure) {
 				consider(ret)
 			}
 			mux := slices.Contains(names, "socketcall") && int(uint32(d.args[0])) < len(socketcalls) &&
 				socketcalls[uint32(d.args[0])] == name ||
 				slices.Contains(names, "ipc") && ipcs[d.args[0]&0xffff] == name
-			if mux && (len(s.Args) == 0 || strictness(ret) >= strictness(fallback)) {
+			if mux && (len(s.Args) == 0 || strictness(ret) >= strictness(fallback)) && matchesVia(s.Args, d, b.wide, sure >= 0) {
 				consider(ret)
 			}
 		}
@@ -130,14 +135,39 @@ func (o *model) decide(d *data) uint32 {
 	if found {
 		return best
 	}
-	private := b.name == specs.ArchARM && d.number >= 0xf0000
+	private := b.name == specs.ArchARM && d.number >= 0xf0000 && d.number < 0xf0010
 	lenient := p.DefaultAction == specs.ActAllow || p.DefaultAction == specs.ActLog || p.DefaultAction == specs.ActTrace
-	newer := o.any[i] && d.number > o.newest[i] && !private
+	newer := o.any[i] && d.number > o.newest[i] && !private && d.number >= b.base
 	zero := o.any[i] && d.number == 0 && (b.name == specs.ArchS390 || b.name == specs.ArchS390X)
 	if !lenient && (newer || zero) {
-		return unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
+		enosys := uint32(unix.ENOSYS)
+		if strings.Contains(string(b.name), "MIPS") {
+			enosys = 89
+		}
+		if strings.Contains(string(b.name), "PARISC") {
+			enosys = 251
+		}
+		return unix.SECCOMP_RET_ERRNO | enosys
 	}
 	return fallback
+}
+
+// matchesVia is matches for a call that is reached by another one, whose first argument
+// says which. What it compares otherwise counts for nothing against a rule that is sure.
+func matchesVia(args []specs.LinuxSeccompArg, d *data, wide, sure bool) bool {
+	seen := map[uint]int{}
+	anyOf, all := false, true
+	for _, a := range args {
+		seen[a.Index]++
+		ok := a.Index == 0 || !sure && compare(&a, d.args[a.Index], wide)
+		anyOf, all = anyOf || ok, all && ok
+	}
+	for _, n := range seen {
+		if n > 1 {
+			return anyOf
+		}
+	}
+	return all
 }
 
 func matches(args []specs.LinuxSeccompArg, d *data, wide bool) bool {
@@ -158,6 +188,7 @@ func matches(args []specs.LinuxSeccompArg, d *data, wide bool) bool {
 
 func compare(c *specs.LinuxSeccompArg, v uint64, wide bool) bool {
 	if !wide {
+		v = uint64(uint32(v))
 		// The argument could be negative, and the profile has the number in 64 bits.
 		small := func(n uint64) bool { return n >= 0xffffffff80000000 }
 		c := *c

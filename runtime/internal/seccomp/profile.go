@@ -52,10 +52,12 @@ func action(a specs.LinuxSeccompAction, errno *uint) (uint32, error) {
 // matters which number the name has where.
 type policy struct {
 	fallback uint32
+	listener bool // somebody is told of calls
 	rules    []rule
 	nodes    []node // lists of rules
 	classes  []class
 	scratch  []int32
+	idle     []int // entries that forbid calls of which none is known here
 
 	heads [nameCount]int32  // first node of the name, from 1
 	named [nameCount]bool   // the profile speaks of it, whatever it says
@@ -69,6 +71,11 @@ type node struct{ rule, next int32 }
 type class struct {
 	rules []int32
 	ret   uint32 // if none fits
+
+	// pass lets init's own call through, which nobody else can make, before it does what
+	// another class says.
+	pass bool
+	of   uint16
 }
 
 // Classes that every policy has, before those of its rules.
@@ -78,7 +85,7 @@ const (
 	classNoSuchCall
 )
 
-func newPolicy(p *specs.LinuxSeccomp) (*policy, error) {
+func newPolicy(p *specs.LinuxSeccomp, m *machine) (*policy, error) {
 	fallback, err := action(p.DefaultAction, p.DefaultErrnoRet)
 	if err != nil {
 		return nil, err
@@ -87,7 +94,7 @@ func newPolicy(p *specs.LinuxSeccomp) (*policy, error) {
 	y.classes = append(make([]class, 0, 16),
 		class{ret: fallback},
 		class{ret: unix.SECCOMP_RET_KILL_THREAD},
-		class{ret: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)})
+		class{ret: unix.SECCOMP_RET_ERRNO | m.noSuchCall()})
 	count := 0
 	for i := range p.Syscalls {
 		count += len(p.Syscalls[i].Names)
@@ -95,7 +102,7 @@ func newPolicy(p *specs.LinuxSeccomp) (*policy, error) {
 	y.nodes = make([]node, 1, count+count/4+1)
 	// Backwards, because a list grows at its front.
 	for i := len(p.Syscalls) - 1; i >= 0; i-- {
-		if err := y.add(&p.Syscalls[i]); err != nil {
+		if err := y.add(i, &p.Syscalls[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -108,7 +115,7 @@ func newPolicy(p *specs.LinuxSeccomp) (*policy, error) {
 }
 
 // add takes one entry of the profile, which may have many names and become many rules.
-func (y *policy) add(s *specs.LinuxSyscall) error {
+func (y *policy) add(number int, s *specs.LinuxSyscall) error {
 	ret, err := action(s.Action, s.ErrnoRet)
 	if err != nil {
 		return err
@@ -129,31 +136,42 @@ func (y *policy) add(s *specs.LinuxSyscall) error {
 		y.rules = append(y.rules, rule{ret: ret, conds: s.Args})
 	}
 	last := int32(len(y.rules))
-	at := -1
+	at, known := -1, len(s.Names) == 0
 	for _, name := range s.Names {
 		i := lookup(name, at)
 		if i < 0 {
 			continue
 		}
-		at = i
+		at, known = i, true
 		y.named[i] = true
 		for r := last - 1; r >= first; r-- {
 			y.attach(i, r)
 		}
-		if via := multiplexed[i]; via != 0 && last > first {
-			y.addVia(via, ret, len(s.Args) > 0)
+		if via := multiplexed[i]; via != 0 && last > first && (len(s.Args) == 0 || y.forbids(ret)) {
+			for r := first; r < last; r++ {
+				y.addVia(via, r)
+			}
 		}
+	}
+	if !known && last > first && y.forbids(ret) {
+		y.idle = append(y.idle, number)
 	}
 	return nil
 }
 
-// addVia makes the rules of a call hold for the call that it can also be reached by. What
-// its arguments are cannot be seen there.
-func (y *policy) addVia(via uint8, ret uint32, conditional bool) {
-	if conditional && severity(ret) > severity(y.fallback) {
-		return
+// forbids reports whether an action is at least as strict as the default.
+func (y *policy) forbids(ret uint32) bool { return severity(ret) <= severity(y.fallback) }
+
+// addVia makes a rule of a call hold for the call that it can also be reached by. Its first
+// argument is there which of the calls is meant, and the others cannot be seen.
+func (y *policy) addVia(via uint8, of int32) {
+	r := rule{ret: y.rules[of].ret, via: via}
+	for _, c := range y.rules[of].conds {
+		if c.Index != 0 {
+			r.conds = append(r.conds, c)
+		}
 	}
-	y.rules = append(y.rules, rule{ret: ret, via: via})
+	y.rules = append(y.rules, r)
 	to := nameSocketcall
 	if via&viaIPC != 0 {
 		to = nameIpc
@@ -186,24 +204,43 @@ func (y *policy) classify(rules []int32) uint16 {
 			)
 		})
 	}
-	// What comes after a rule without conditions is never asked, and what stands directly
-	// before it and does the same is not needed.
-	if i := slices.IndexFunc(rules, func(r int32) bool { return y.rules[r].always() }); i >= 0 {
-		last := rules[i]
+	if last := y.first(rules); last >= 0 {
 		ret = y.rules[last].ret
-		rules = rules[:i]
-		for len(rules) > 0 && y.rules[rules[len(rules)-1]].ret == ret {
-			rules = rules[:len(rules)-1]
-		}
-		rules = append(rules, last)
+		rules = y.before(rules, last)
 	}
 	for i := range y.classes {
-		if c := &y.classes[i]; c.ret == ret && slices.EqualFunc(c.rules, rules, y.same) {
+		if c := &y.classes[i]; !c.pass && c.ret == ret && slices.EqualFunc(c.rules, rules, y.same) {
 			return uint16(i)
 		}
 	}
 	y.classes = append(y.classes, class{rules: slices.Clone(rules), ret: ret})
 	return uint16(len(y.classes) - 1)
+}
+
+// first is the rule without conditions that counts: the first in the profile. It is -1 if
+// there is none.
+func (y *policy) first(rules []int32) int32 {
+	first := int32(-1)
+	for _, r := range rules {
+		if y.rules[r].always() {
+			first = max(first, r) // what was added last stands first
+		}
+	}
+	return first
+}
+
+// before keeps of sorted rules those that count beside one without conditions, and that
+// one. What comes after it is never asked, and what stands directly before it and does the
+// same is not needed. What is compared with arguments of another call does not count
+// against a rule that is sure.
+func (y *policy) before(rules []int32, last int32) []int32 {
+	rules = slices.DeleteFunc(rules[:slices.Index(rules, last)], func(r int32) bool {
+		return y.rules[r].always() || y.rules[r].via != 0 && len(y.rules[r].conds) > 0
+	})
+	for len(rules) > 0 && y.rules[rules[len(rules)-1]].ret == y.rules[last].ret {
+		rules = rules[:len(rules)-1]
+	}
+	return append(rules, last)
 }
 
 // same reports whether two rules do the same, as far as that is known cheaply.
@@ -219,11 +256,7 @@ func (y *policy) both(a, b uint16) uint16 {
 
 // stub reports whether calls that the profile cannot have known shall not exist.
 func (y *policy) stub() bool {
-	switch y.fallback & unix.SECCOMP_RET_ACTION_FULL {
-	case unix.SECCOMP_RET_ALLOW, unix.SECCOMP_RET_LOG, unix.SECCOMP_RET_TRACE:
-		return false
-	}
-	return y.fallback != y.classes[classNoSuchCall].ret
+	return strict(y.fallback) && y.fallback != y.classes[classNoSuchCall].ret
 }
 
 // twice reports whether two conditions look at the same argument.

@@ -9,11 +9,13 @@ type span struct {
 	class uint16
 }
 
-// A section is the part of a filter for one AUDIT_ARCH: spans over all numbers.
+// A section is the part of a filter for one AUDIT_ARCH: spans over all numbers. Those of
+// x32 are a list of their own, because its arguments are looked at in another way.
 type section struct {
 	audit uint32
 	wide  bool
 	spans []span
+	x32   []span // from x32Bit
 }
 
 // sections puts a policy into the numbers of a machine. The native architecture is always
@@ -31,7 +33,10 @@ func (y *policy) sections(m *machine, wanted func(*abi) bool) []section {
 		s := section{audit: b.audit, wide: b.wide, spans: make([]span, 0, 160)}
 		y.fill(&s, b)
 		if x := m.x32(); x != nil && i == 0 {
-			y.fillX32(&s, x, wanted(x))
+			s.x32 = y.x32Spans(x, wanted(x))
+		}
+		if i == 0 && y.listener {
+			y.letPass(&s, b)
 		}
 		list = append(list, s)
 	}
@@ -48,14 +53,16 @@ func (m *machine) x32() *abi {
 	return nil
 }
 
-func (y *policy) fillX32(s *section, x *abi, wanted bool) {
+func (y *policy) x32Spans(x *abi, wanted bool) []span {
+	s := section{}
 	if wanted {
-		y.fill(s, x)
-		return
+		y.fill(&s, x)
+		return s.spans
 	}
 	s.add(x32Bit, classBadArch)
 	// This is no number: a tracer has said that nothing shall be called.
 	s.add(math.MaxUint32, classFallback)
+	return s.spans
 }
 
 func (s *section) add(from uint32, class uint16) {
@@ -94,18 +101,21 @@ func (y *policy) fill(s *section, b *abi) {
 	if stub && b.zero && classes[0] == classFallback {
 		classes[0] = classNoSuchCall
 	}
+	if b.base != 0 && b.base != x32Bit {
+		s.add(0, classFallback)
+	}
 	for n := range last + 1 {
 		s.add(b.base+uint32(n), classes[n])
 	}
+	newer := uint16(classFallback)
 	if stub {
-		s.add(b.base+uint32(last+1), classNoSuchCall)
-	} else {
-		s.add(b.base+uint32(last+1), classFallback)
+		newer = classNoSuchCall
 	}
+	s.add(b.base+uint32(last+1), newer)
 	if b.column == columnARM {
 		for n, c := range private {
 			s.add(privateBase+uint32(n), c)
 		}
-		s.add(privateBase+uint32(len(private)), classFallback)
+		s.add(privateBase+uint32(len(private)), newer)
 	}
 }

@@ -1,0 +1,48 @@
+package seccomp
+
+import (
+	"encoding/json"
+	"os"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/ocirt/ocirt/integration/internal/lab"
+)
+
+func TestMain(m *testing.M) { lab.Main(m) }
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// profile sets the seccomp profile.
+func profile(p *specs.LinuxSeccomp) lab.Edit {
+	return func(s *specs.Spec) { s.Linux.Seccomp = p }
+}
+
+// docker is Docker's default profile, as Docker writes it on amd64.
+func docker(t testing.TB) *specs.LinuxSeccomp {
+	t.Helper()
+	text, err := os.ReadFile("../../runtime/internal/seccomp/testdata/docker.json")
+	must(t, err)
+	p := new(specs.LinuxSeccomp)
+	must(t, json.Unmarshal(text, p))
+	return p
+}
+
+func confined(yes bool) lab.Edit {
+	return func(s *specs.Spec) { s.Process.NoNewPrivileges = yes }
+}
+
+func rule(action specs.LinuxSeccompAction, names ...string) specs.LinuxSyscall {
+	return specs.LinuxSyscall{Names: names, Action: action}
+}
+
+// allowBut allows everything but what rules say.
+func allowBut(rules ...specs.LinuxSyscall) *specs.LinuxSeccomp {
+	return &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: rules}
+}
