@@ -10,10 +10,11 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"github.com/ocirt/ocirt/runtime/internal/cgroup"
 	"github.com/ocirt/ocirt/runtime/internal/launch"
+	"github.com/ocirt/ocirt/runtime/internal/lsm"
 	"github.com/ocirt/ocirt/runtime/internal/plan"
 	"github.com/ocirt/ocirt/runtime/internal/process"
+	"github.com/ocirt/ocirt/runtime/internal/rdt"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 	"github.com/ocirt/ocirt/runtime/internal/store"
 	"github.com/ocirt/ocirt/spec"
@@ -52,6 +53,9 @@ type CreateOptions struct {
 	NotifySocket string
 }
 
+// pidfdReceiver is crun's annotation for what CreateOptions.PidfdSocket says.
+const pidfdReceiver = "run.oci.pidfd_receiver"
+
 // Inherit is the caller's own standard input, output and error.
 func Inherit() [3]*os.File { return [3]*os.File{os.Stdin, os.Stdout, os.Stderr} }
 
@@ -70,6 +74,7 @@ func (rt *Runtime) Create(ctx context.Context, id string, b *spec.Bundle, o Crea
 	if err != nil {
 		return nil, err
 	}
+	defer m.disconnect()
 	root, err := rt.open(true)
 	if err != nil {
 		return nil, err
@@ -102,21 +107,25 @@ type making struct {
 	dir     *store.Dir
 	rec     *store.Record
 	pidFile *pidFile
+	resctrl []string // resource groups that delete will have to remove
 }
 
 // prepare does what has no side effects: every mistake that can be found now leaves
 // nothing behind.
-func (rt *Runtime) prepare(id string, b *spec.Bundle, o CreateOptions) (*making, error) {
+func (rt *Runtime) prepare(id string, b *spec.Bundle, o CreateOptions) (_ *making, err error) {
 	if err := spec.CheckID(id); err != nil {
 		return nil, err
 	}
 	facts := probe()
 	rootless := facts.EUID != 0 || facts.InUserNS
-	if err := rt.check(b, spec.Options{Rootless: facts.EUID != 0, Sources: true, StateRoot: rt.root, NoPivot: o.NoPivot}); err != nil {
+	if err := rt.check(b, spec.Options{Rootless: facts.EUID != 0, Sources: true, StateRoot: rt.root, NoPivot: o.NoPivot, SystemdCgroup: rt.cgroups == SystemdCgroups}); err != nil {
 		return nil, err
 	}
-	if facts.SELinux && b.Spec.Linux != nil && b.Spec.Linux.MountLabel != "" {
-		return nil, errors.New("linux.mountLabel: not supported yet")
+	if err := rt.checkLabels(&facts, b.Spec.Process, b.Spec.Linux); err != nil {
+		return nil, err
+	}
+	if o.PidfdSocket == "" {
+		o.PidfdSocket = b.Spec.Annotations[pidfdReceiver]
 	}
 	m := &making{rt: rt, options: o}
 	m.input = &step.Input{
@@ -127,15 +136,30 @@ func (rt *Runtime) prepare(id string, b *spec.Bundle, o CreateOptions) (*making,
 		},
 	}
 	m.input.Options.NotifyDir = rt.notifyDir(m.input, o.NotifySocket)
-	var err error
-	if m.input.Cgroups, err = cgroups(b, id, rootless); err != nil {
+	m.host = &step.Host{Input: m.input, Warn: rt.warnf}
+	if m.host.Systemd, err = rt.placeCgroups(m.input); err != nil {
 		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			m.disconnect()
+		}
+	}()
+	if b.Spec.Linux != nil {
+		if m.resctrl, err = rdt.Intent(id, b.Spec.Linux.IntelRdt); err != nil {
+			return nil, &StepError{ID: id, Step: "prepare resource group", From: "/linux/intelRdt", Where: "host", Err: err}
+		}
 	}
 	if m.plan, err = plan.Compile(m.input); err != nil {
 		return nil, err
 	}
 	rt.warnCapabilities(m.input)
-	m.host = &step.Host{Input: m.input, Warn: rt.warnf}
+	for _, w := range m.plan.Warnings() {
+		rt.warnf("%s", w)
+	}
+	if err := checkAgent(b); err != nil {
+		return nil, err
+	}
 	if m.pidFile, err = preparePidFile(o.PidFile); err != nil {
 		return nil, err
 	}
@@ -158,6 +182,18 @@ func (rt *Runtime) check(b *spec.Bundle, o spec.Options) error {
 	return nil
 }
 
+// checkLabels reports what this host has no security module for.
+func (rt *Runtime) checkLabels(f *step.Facts, p *specs.Process, l *specs.Linux) error {
+	problems := lsm.Check(f, p, l)
+	for _, w := range problems.Warnings() {
+		rt.warnf("%s", w)
+	}
+	if errs := problems.Errors(); len(errs) > 0 {
+		return errs
+	}
+	return nil
+}
+
 // warnCapabilities says which capabilities the container asks for and will not have.
 func (rt *Runtime) warnCapabilities(in *step.Input) {
 	if names := process.Unavailable(in); len(names) > 0 {
@@ -168,44 +204,18 @@ func (rt *Runtime) warnCapabilities(in *step.Input) {
 	}
 }
 
-// cgroups decides where the container's groups will be.
-func cgroups(b *spec.Bundle, id string, rootless bool) ([]step.Cgroup, error) {
-	hierarchies, err := cgroup.Hierarchies()
-	if err != nil {
-		return nil, err
-	}
-	path := ""
-	if b.Spec.Linux != nil {
-		path = b.Spec.Linux.CgroupsPath
-	}
-	paths, err := cgroup.Paths(path, id, hierarchies, rootless)
-	if err != nil {
-		return nil, err
-	}
-	list := make([]step.Cgroup, 0, len(paths))
-	for _, h := range hierarchies {
-		if dir, ok := paths[h.Name]; ok {
-			list = append(list, step.Cgroup{Name: h.Name, Mount: h.Mount, Path: dir})
-		}
-	}
-	return list, nil
-}
-
 // record is the intent: what delete must know if this process is killed from now on.
 func (m *making) record() *store.Record {
 	b, in := m.input.Bundle, m.input
-	paths := cgroup.PathsOf(in.Cgroups)
 	boot, _ := store.BootID() // an empty one counts as another boot
 	m.rec = &store.Record{
 		Version: store.Version, ID: in.ID, BootID: boot, OCIVersion: b.Spec.Version,
 		Created: time.Now().UTC(), Phase: store.PhaseCreating,
 		Bundle: b.Dir, Rootfs: b.RootPath(),
-		Cgroup:       store.CgroupRecord{Manager: "cgroupfs", Paths: paths, Made: cgroup.Plan(paths)},
+		Cgroup:       m.cgroupRecord(),
+		Resctrl:      m.resctrl,
 		PidNamespace: in.NewNamespace(specs.PIDNamespace), Rootless: in.Options.Rootless,
-		NoPivot: in.Options.NoPivot, Owner: uint32(in.Facts.EUID), Config: b.Raw,
-	}
-	if b.Spec.Linux != nil {
-		m.rec.Cgroup.Path = b.Spec.Linux.CgroupsPath
+		NoPivot: in.Options.NoPivot, NoNewKeyring: in.Options.NoNewKeyring, Owner: uint32(in.Facts.EUID), Config: b.Raw,
 	}
 	return m.rec
 }
@@ -226,14 +236,16 @@ func (m *making) make() (_ *Container, err error) {
 	}
 	files := append(append(m.options.Stdio[:], m.options.ListenFiles...), m.options.ExtraFiles...)
 	init, err := launch.Create(launch.Request{
-		Input: m.input, Plan: m.plan, Host: m.host, Files: files, Listener: listener, Dir: m.dir.Path(), Builder: m.rt.builderFile,
+		Input: m.input, Plan: m.plan, Host: m.host, Files: files, Listener: listener, Agent: m.agent(), Dir: m.dir.Path(), Builder: m.rt.builderFile,
 	})
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			init.Abort()
+			if abortErr := init.Abort(); abortErr != nil {
+				err = errors.Join(err, abortErr)
+			}
 		}
 	}()
 	c := &Container{rt: m.rt, root: m.root, dir: m.dir, rec: m.rec, self: &created{init: init, plan: m.plan, console: init.Master}}
@@ -294,6 +306,9 @@ func (m *making) handOver(init *launch.Init, c *Container) error {
 // then the record stays, so that delete can try again.
 func (m *making) rollBack(ctx context.Context, cause error) error {
 	m.pidFile.remove()
+	if m.host != nil && len(m.host.Made) > 0 {
+		cause = blameLimits(loadGroup(&m.rec.Cgroup, m.rec.Cgroup.Paths), cause)
+	}
 	err := m.undo()
 	if err == nil {
 		err = m.dir.Remove()

@@ -3,9 +3,8 @@ package runtime
 import (
 	"context"
 	"errors"
-	"fmt"
 
-	"github.com/ocirt/ocirt/runtime/internal/cgroup"
+	"github.com/ocirt/ocirt/runtime/internal/rdt"
 	"github.com/ocirt/ocirt/runtime/internal/store"
 	"github.com/ocirt/ocirt/spec"
 )
@@ -40,6 +39,9 @@ func (c *Container) Delete(ctx context.Context, force bool) error {
 	c.reap()
 	b, bundleErr := c.bundle()
 	if err := c.group().Remove(ctx); err != nil {
+		return err
+	}
+	if err := rdt.Remove(c.rec.Resctrl); err != nil {
 		return err
 	}
 	if err := c.dir.Remove(); err != nil {
@@ -104,7 +106,7 @@ func (rt *Runtime) discard(ctx context.Context, id string, cause error) error {
 		return err
 	}
 	c := &Container{rt: rt, dir: dir}
-	if c.rec, err = salvage(dir, id); err != nil {
+	if c.rec, err = rt.salvage(dir, id); err != nil {
 		return errors.Join(cause, err)
 	}
 	if err := c.killAll(ctx); err != nil {
@@ -116,22 +118,8 @@ func (rt *Runtime) discard(ctx context.Context, id string, cause error) error {
 	if err := c.group().Remove(ctx); err != nil {
 		return err
 	}
+	if err := rdt.Remove(c.rec.Resctrl); err != nil {
+		return err
+	}
 	return dir.Remove()
-}
-
-// lost guesses the record of a container that has none: the default cgroups of its id.
-func lost(id string) (*store.Record, error) {
-	hierarchies, err := cgroup.Hierarchies()
-	if err != nil {
-		return nil, err
-	}
-	paths, err := cgroup.Paths("", id, hierarchies, probe().EUID != 0)
-	if err != nil {
-		return nil, fmt.Errorf("cannot guess the cgroups of %s: %w", id, err)
-	}
-	made := make([]string, 0, len(paths))
-	for _, dir := range paths {
-		made = append(made, dir)
-	}
-	return &store.Record{ID: id, Cgroup: store.CgroupRecord{Paths: paths, Made: made}}, nil
 }

@@ -39,10 +39,16 @@ func (c *Container) Kill(ctx context.Context, sig unix.Signal, o KillOptions) er
 	if errors.Is(err, unix.ESRCH) {
 		return stateError(c.rec.ID, "kill", Stopped, "container not running")
 	}
-	if err == nil && sig == unix.SIGKILL && status == Paused {
+	if err == nil && sig == unix.SIGKILL && (status == Paused || c.frozen()) {
 		err = c.group().Thaw() // on cgroup v1 a frozen process does not die
 	}
 	return err
+}
+
+// frozen asks again: somebody may have paused it meanwhile.
+func (c *Container) frozen() bool {
+	frozen, err := c.group().Frozen()
+	return err == nil && frozen
 }
 
 func (c *Container) signalInit(sig unix.Signal) error {
@@ -67,15 +73,20 @@ func (c *Container) signalAll(ctx context.Context, sig unix.Signal) error {
 	if err := c.signalInit(sig); err != nil && !errors.Is(err, unix.ESRCH) {
 		return err
 	}
-	return nil
+	return c.signalNamespace(sig)
 }
 
-// inGroup reports whether the container has cgroups of its own.
-func (c *Container) inGroup() bool { return len(c.rec.Cgroup.Paths) > 0 }
+// inGroup reports whether the container has cgroups of its own: an ordinary user may not
+// have got any.
+func (c *Container) inGroup() bool { return len(c.joinable().Paths) > 0 }
 
 // killTimeout bounds the wait for the end of a killed process: one that does not end by
 // then hangs in the kernel.
 const killTimeout = 10 * time.Second
+
+// killFrozen is how long the end of a killed container usually takes at most, so that after
+// it something must be in the way.
+const killFrozen = 500 * time.Millisecond
 
 // killAll kills init and everything else in the container's cgroup, and waits until all
 // have ended.
@@ -88,7 +99,7 @@ func (c *Container) killAll(ctx context.Context) error {
 		if err := unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0); err != nil && err != unix.ESRCH {
 			return fmt.Errorf("cannot kill init: %w", err)
 		}
-		if frozen, err := c.group().Frozen(); err == nil && frozen {
+		if c.frozen() {
 			_ = c.group().Thaw()
 		}
 	}
@@ -99,6 +110,18 @@ func (c *Container) killAll(ctx context.Context) error {
 	}
 	if err != nil {
 		return nil // there is no init
+	}
+	if c.rec.PidNamespace && c.inGroup() {
+		// The kernel kills what is in the namespace before init ends. What the container has
+		// frozen itself, in groups that it made on cgroup v1, does not die of that.
+		soon, cancel := context.WithTimeout(ctx, killFrozen)
+		defer cancel()
+		if c.awaitEnd(soon, pidfd) == nil {
+			return nil
+		}
+		if err := c.group().Kill(ctx); err != nil {
+			return err
+		}
 	}
 	return c.awaitEnd(ctx, pidfd)
 }

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"os/user"
 	"strconv"
-
-	"golang.org/x/sys/unix"
 )
 
 // List returns the states of all containers, by id. A container that cannot be read is a
@@ -56,22 +54,4 @@ func ownerName(uid uint32) string {
 		return u.Username
 	}
 	return "#" + id
-}
-
-// Processes are the pids of the container's processes in the caller's pid namespace.
-func (c *Container) Processes() ([]int, error) {
-	if err := c.trust(); err != nil {
-		return nil, err
-	}
-	if c.inGroup() {
-		return c.group().Pids()
-	}
-	status, err := c.Status()
-	if err != nil || status == Stopped || c.rec.Pid == 0 {
-		return nil, err
-	}
-	if unix.Kill(c.rec.Pid, 0) != nil {
-		return nil, nil
-	}
-	return []int{c.rec.Pid}, nil
 }

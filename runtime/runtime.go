@@ -16,6 +16,7 @@ type Runtime struct {
 	sticky  bool
 	builder string
 	warn    func(string)
+	cgroups CgroupManager
 }
 
 // An Option changes what New makes.

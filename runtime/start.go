@@ -71,6 +71,11 @@ func (c *Container) start(ctx context.Context, o StartOptions) (_ *notifier, err
 			}
 		}()
 	}
+	if b.Spec.Process != nil && b.Spec.Process.NoNewPrivileges { // or create has loaded the filter
+		if err := checkAgent(b); err != nil {
+			return nil, err
+		}
+	}
 	conn, err := connect(c.dir)
 	if err != nil {
 		return nil, fmt.Errorf("cannot reach init: %w", err)
@@ -81,6 +86,9 @@ func (c *Container) start(ctx context.Context, o StartOptions) (_ *notifier, err
 		return nil, err
 	}
 	if err := c.release(conn, b); err != nil {
+		return nil, err
+	}
+	if err := c.loaded(b); err != nil {
 		return nil, err
 	}
 	return n, c.poststart(ctx, b)
@@ -130,21 +138,39 @@ func (c *Container) release(conn int, b *spec.Bundle) error {
 	if err := unix.Send(conn, []byte{1}, unix.MSG_NOSIGNAL); err != nil {
 		return fmt.Errorf("cannot speak to init: %w", err)
 	}
-	msg, files, err := linux.Receive(conn, entry.RecordSize, 1)
-	for _, f := range files {
-		f.Close()
+	for {
+		r, more, err := c.hear(conn, b)
+		if err != nil {
+			return err
+		}
+		if !more {
+			return c.killedByFilter(b)
+		}
+		if r.Errno != 0 {
+			return c.startFault(r, b, root)
+		}
 	}
+}
+
+// hear reads a record of init's: a failure, or one without an errno, which brings the
+// listener of its seccomp filter. At the end of the conversation more is false.
+func (c *Container) hear(conn int, b *spec.Bundle) (r entry.Record, more bool, err error) {
+	msg, files, err := linux.Receive(conn, entry.RecordSize, 1)
+	defer closeAll(files)
 	if err != nil {
-		return fmt.Errorf("cannot hear init: %w", err)
+		return r, false, fmt.Errorf("cannot hear init: %w", err)
 	}
 	if len(msg) == 0 {
-		return nil
+		return r, false, nil
 	}
 	r, ok := entry.ParseRecord(msg)
 	if !ok {
-		return fmt.Errorf("bug in ocirt: init sent %d bytes", len(msg))
+		return r, false, fmt.Errorf("bug in ocirt: init sent %d bytes", len(msg))
 	}
-	return c.startFault(r, b, root)
+	if r.Errno == 0 {
+		err = c.receiveListener(conn, files, b)
+	}
+	return r, true, err
 }
 
 // poststart runs the poststart hooks. If one fails the container is stopped (runtime-spec,

@@ -26,6 +26,9 @@ func (c *Container) startFault(r entry.Record, b *spec.Bundle, root *os.File) er
 	path := b.Spec.Process.Args[0]
 	// The words and their order are matched by engines; the explanation comes after them.
 	err := fmt.Errorf("exec %s: %w", path, r.Errno)
+	if why := execDenied(in, r.Errno); why != "" {
+		return fmt.Errorf("%w: %s", err, why)
+	}
 	if root != nil {
 		if why := process.ExplainExec(root, path, r.Errno, in); why != "" {
 			err = fmt.Errorf("%w: %s", err, why)

@@ -27,28 +27,28 @@ func (c *Container) startHooks(ctx context.Context, b *spec.Bundle) error {
 		state.Pid = 1 // as the hook itself sees it
 	}
 	return hooks.RunAll(ctx, "startContainer", b.Spec.Hooks.StartContainer, state, hooks.Options{
-		Start: func(_ context.Context, h specs.Hook, stdin, stdout, stderr *os.File) (hooks.Process, error) {
-			return c.startHook(b, h, [3]*os.File{stdin, stdout, stderr})
+		Start: func(ctx context.Context, h specs.Hook, stdin, stdout, stderr *os.File) (hooks.Process, error) {
+			return c.startHook(ctx, b, h, [3]*os.File{stdin, stdout, stderr})
 		},
 	})
 }
 
 // startHook starts one of them.
-func (c *Container) startHook(b *spec.Bundle, h specs.Hook, stdio [3]*os.File) (hooks.Process, error) {
-	in := &step.Input{ID: c.rec.ID, Bundle: b, Process: b.Spec.Process, Facts: probe()}
-	in.Options.NoPivot, in.Options.Rootless = c.rec.NoPivot, c.rec.Rootless
-	in.Join = &step.Join{Pid: c.rec.Pid}
+func (c *Container) startHook(ctx context.Context, b *spec.Bundle, h specs.Hook, stdio [3]*os.File) (hooks.Process, error) {
+	in := &step.Input{ID: c.rec.ID, Bundle: b, Process: b.Spec.Process, Facts: probe(), Options: c.options()}
+	join, init, err := c.join(in)
+	if err != nil {
+		return hooks.Process{}, err
+	}
+	defer init.Close()
+	in.Join = join
 	p, err := plan.CompileHook(in)
 	if err != nil {
 		return hooks.Process{}, err
 	}
-	r := launch.JoinRequest{Input: in, Plan: p, Files: stdio, Dir: c.dir.Path(), Path: h.Path, Args: hooks.Args(h), Env: h.Env}
-	fd, err := c.process().Open()
-	if err != nil {
-		return hooks.Process{}, err
-	}
-	r.Pidfd = os.NewFile(uintptr(fd), "init")
-	defer r.Pidfd.Close()
+	r := launch.JoinRequest{Input: in, Plan: p, Pidfd: init, Files: stdio[:], Dir: c.dir.Path()}
+	r.Agent = c.agent(b)
+	r.Hook = &launch.Command{Path: h.Path, Args: hooks.Args(h), Env: h.Env}
 	group := c.joinable()
 	if r.Tasks, err = group.JoinFiles(); err != nil {
 		return hooks.Process{}, err
@@ -60,11 +60,14 @@ func (c *Container) startHook(b *spec.Bundle, h specs.Hook, stdio [3]*os.File) (
 	if r.CgroupFD != nil {
 		defer r.CgroupFD.Close()
 	}
-	pid, err := launch.Join(r)
+	j, err := launch.Join(ctx, r)
 	if err != nil {
 		return hooks.Process{}, err
 	}
-	return childProcess(pid)
+	if err := j.Release(ctx); err != nil {
+		return hooks.Process{}, err
+	}
+	return childProcess(j.Pid)
 }
 
 func closeAll(files []*os.File) {

@@ -1,7 +1,9 @@
 package runtime
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -123,14 +125,18 @@ func (c *Container) Status() (Status, error) {
 	if err != nil {
 		return "", err
 	}
-	switch {
-	case !alive:
+	if !alive {
 		return Stopped, nil
-	case c.waiting():
-		return Created, nil
 	}
-	if frozen, err := c.group().Frozen(); err == nil && frozen {
+	waiting := c.waiting()
+	if waiting && c.self != nil {
+		return Created, nil // made by us a moment ago, so it need not be asked whether it was paused
+	}
+	if c.frozen() {
 		return Paused, nil
+	}
+	if waiting {
+		return Created, nil
 	}
 	return Running, nil
 }
@@ -152,7 +158,7 @@ func (c *Container) process() store.ProcessID {
 }
 
 func (c *Container) group() *cgroup.Group {
-	return cgroup.Load(c.rec.Cgroup.Paths, c.rec.Cgroup.Made)
+	return loadGroup(&c.rec.Cgroup, c.rec.Cgroup.Paths)
 }
 
 // joinable is the container's group for a further process: without the hierarchies in which
@@ -167,7 +173,7 @@ func (c *Container) joinable() *cgroup.Group {
 			paths[name] = dir
 		}
 	}
-	return cgroup.Load(paths, c.rec.Cgroup.Made)
+	return loadGroup(&c.rec.Cgroup, paths)
 }
 
 // State is the container's state as engines read it. A container that has stopped has pid
@@ -202,5 +208,11 @@ func (c *Container) bundle() (*spec.Bundle, error) {
 		return nil, err
 	}
 	b.Default()
+	if len(c.rec.IntelRdt) > 0 && b.Spec.Linux != nil {
+		b.Spec.Linux.IntelRdt = new(specs.LinuxIntelRdt)
+		if err := json.Unmarshal(c.rec.IntelRdt, b.Spec.Linux.IntelRdt); err != nil {
+			return nil, fmt.Errorf("state.json: intel_rdt: %w", err)
+		}
+	}
 	return b, nil
 }

@@ -63,11 +63,11 @@ func distrusted(err error) bool {
 // salvage returns the record that delete --force acts upon: the intent, even that of a newer
 // ocirt; if it is lost, the record; if that is lost too, what a container of this id has by
 // default.
-func salvage(dir *store.Dir, id string) (*store.Record, error) {
+func (rt *Runtime) salvage(dir *store.Dir, id string) (*store.Record, error) {
 	for _, load := range []func() (*store.Record, error){dir.LoadIntent, dir.Load} {
 		if rec, err := load(); rec != nil && (err == nil || errors.Is(err, store.ErrNewer)) {
 			return rec, nil
 		}
 	}
-	return lost(id)
+	return rt.lost(id)
 }

@@ -89,6 +89,9 @@ func (c *checker) parts(parts []any) []any {
 	if !c.inConfig && len(parts) > 0 && parts[0] == "process" {
 		return parts[1:]
 	}
+	if !c.inConfig && len(parts) > 1 && parts[1] == "resources" {
+		return parts[2:]
+	}
 	return parts
 }
 

@@ -34,7 +34,9 @@ func (c *checker) device(d *specs.LinuxDevice, earlier map[string]*specs.LinuxDe
 	default:
 		c.errorf("unknown %s", quote(d.Type)).at(at("type")...)
 	}
-	if d.FileMode != nil && *d.FileMode > 0o7777 {
+	// Some engines hand over all of st_mode, with the type of the file.
+	const fileType = 0o170000
+	if d.FileMode != nil && *d.FileMode&^fileType > 0o7777 {
 		c.errorf("larger than 07777, found 0%o", uint32(*d.FileMode)).at(at("fileMode")...)
 	}
 	if d.UID != nil && *d.UID == noID {

@@ -61,10 +61,18 @@ func (c *checker) hook(h *specs.Hook, at spot) {
 
 const systemdProperty = "org.systemd.property."
 
+// mountContextType says which option carries linux.mountLabel (SELinux, mount(8)).
+const mountContextType = "run.oci.mount_context_type"
+
+var mountContextTypes = [...]string{"context", "fscontext", "defcontext", "rootcontext"}
+
 func (c *checker) annotations() {
 	for _, name := range sortedKeys(c.Spec.Annotations) {
 		if name == "" {
 			c.errorAt("empty key").at("annotations")
+		}
+		if value := c.Spec.Annotations[name]; name == mountContextType && !has(mountContextTypes[:], value) {
+			c.unknownWord(value, mountContextTypes[:]).at("annotations", key(name))
 		}
 		property, ok := strings.CutPrefix(name, systemdProperty)
 		if !ok || !c.opts.SystemdCgroup {
@@ -82,8 +90,8 @@ func (c *checker) annotations() {
 // those about life time, order and resources pass.
 func allowedProperty(name string) bool {
 	switch name {
-	case "After", "Before", "CollectMode", "DefaultDependencies", "Description", "ManagedOOMPreference",
-		"OOMPolicy", "RuntimeMaxSec", "RuntimeMaxUSec", "TimeoutStopSec", "TimeoutStopUSec":
+	case "After", "Before", "CollectMode", "DefaultDependencies", "Description", "FinalKillSignal", "KillMode", "KillSignal",
+		"ManagedOOMPreference", "OOMPolicy", "SendSIGHUP", "SendSIGKILL", "RuntimeMaxSec", "RuntimeMaxUSec", "TimeoutStopSec", "TimeoutStopUSec":
 		return true
 	}
 	for i := 0; i < len(name); i++ {

@@ -71,6 +71,15 @@ func (c *checker) intelRdt(r *specs.LinuxIntelRdt) {
 	if bad || strings.Contains(id, "/") && id != "/" { // "/" is the root group
 		c.errorf("invalid %s", quote(id)).at("linux", "intelRdt", "closID")
 	}
+	if strings.ContainsFunc(r.L3CacheSchema, func(c rune) bool { return c != '\n' && control(string(c)) }) {
+		c.errorf("contains a control character: %s", quote(r.L3CacheSchema)).at("linux", "intelRdt", "l3CacheSchema")
+	}
+	switch s := r.MemBwSchema; {
+	case s != "" && !strings.HasPrefix(s, "MB:"):
+		c.errorf(`must begin with "MB:", found %s`, quote(s)).at("linux", "intelRdt", "memBwSchema")
+	case control(s):
+		c.errorf("contains a control character: %s", quote(s)).at("linux", "intelRdt", "memBwSchema")
+	}
 	for i, line := range r.Schemata {
 		if control(line) {
 			c.errorf("contains a control character: %s", quote(line)).at("linux", "intelRdt", "schemata", i)

@@ -30,41 +30,7 @@ func (u UnsupportedProperty) Covers(leaf string) bool {
 // specification. When something here is done, its line goes away and the
 // completeness test asks for a golden config that shows it.
 func Unsupported() []UnsupportedProperty {
-	return []UnsupportedProperty{
-		{
-			"/process/apparmorProfile", "comes with the LSM package", true,
-			// "unconfined" is what a process is anyway.
-			func(s *specs.Spec) bool {
-				return s.Process != nil && s.Process.ApparmorProfile != "" && s.Process.ApparmorProfile != "unconfined"
-			},
-		},
-		{
-			"/process/selinuxLabel", "comes with the LSM package", true,
-			func(s *specs.Spec) bool { return s.Process != nil && s.Process.SelinuxLabel != "" },
-		},
-		{"/process/execCPUAffinity", "comes with exec", false, nil},
-		{
-			"/linux/seccomp/listenerPath", "comes with seccomp listeners", true,
-			func(s *specs.Spec) bool { return s.Linux.Seccomp != nil && s.Linux.Seccomp.ListenerPath != "" },
-		},
-		{
-			"/linux/seccomp/listenerMetadata", "comes with seccomp listeners", false,
-			func(s *specs.Spec) bool { return s.Linux.Seccomp != nil && s.Linux.Seccomp.ListenerMetadata != "" },
-		},
-		// Without SELinux a label means nothing; with it, create refuses.
-		{
-			"/linux/mountLabel", "comes with the LSM package", false,
-			func(s *specs.Spec) bool { return s.Linux.MountLabel != "" },
-		},
-		{
-			"/linux/netDevices", "comes with the netdev package", true,
-			func(s *specs.Spec) bool { return len(s.Linux.NetDevices) > 0 },
-		},
-		{
-			"/linux/intelRdt", "comes with the rdt package", false,
-			func(s *specs.Spec) bool { return s.Linux.IntelRdt != nil },
-		},
-	}
+	return []UnsupportedProperty{}
 }
 
 // Unsupported reports what this bundle asks for that is not carried out yet:
@@ -90,8 +56,7 @@ func UnsupportedProcess(p *specs.Process) Problems {
 	s := &specs.Spec{Process: p, Linux: new(specs.Linux)}
 	var out Problems
 	for _, u := range Unsupported() {
-		affinity := u.Pointer == "/process/execCPUAffinity" && p.ExecCPUAffinity != nil
-		if affinity || u.asked != nil && u.asked(s) {
+		if u.asked != nil && u.asked(s) {
 			out = append(out, u.problem())
 		}
 	}
@@ -108,9 +73,6 @@ func (u UnsupportedProperty) problem() Problem {
 		Path:    strings.ReplaceAll(u.Pointer[1:], "/", "."),
 		Text:    text,
 		Warning: !u.Refuse,
-	}
-	if u.Pointer == "/process/selinuxLabel" {
-		p.Contract = "selinux label is specified in config, but selinux is disabled or not supported"
 	}
 	return p
 }

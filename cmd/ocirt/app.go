@@ -54,15 +54,21 @@ func makers() []maker {
 	return []maker{
 		{"create", (*app).createCommand},
 		{"delete", (*app).deleteCommand},
+		{"events", (*app).eventsCommand},
+		{"exec", (*app).execCommand},
 		{"explain", (*app).explainCommand},
 		{"features", (*app).featuresCommand},
 		{"kill", (*app).killCommand},
 		{"list", (*app).listCommand},
+		{"pause", (*app).pauseCommand},
 		{"ps", (*app).psCommand},
+		{"resume", (*app).resumeCommand},
 		{"run", (*app).runCommand},
+		{"seccomp", (*app).seccompCommand},
 		{"spec", (*app).specCommand},
 		{"start", (*app).startCommand},
 		{"state", (*app).stateCommand},
+		{"update", (*app).updateCommand},
 		{"validate", (*app).validateCommand},
 	}
 }
@@ -84,7 +90,19 @@ func (a *app) dispatch(args []string) error {
 		c.OnUsageError = a.usageError
 		root.Commands = append(root.Commands, c)
 	}
+	if i < 0 && name != "" && name != "help" && name != "h" {
+		root.Commands = append(root.Commands, unknownCommand(name))
+	}
 	return root.Run(context.Background(), args)
+}
+
+// unknownCommand stands for one that there is not, whatever its flags: that it is missing is
+// the mistake, not the flags.
+func unknownCommand(name string) *cli.Command {
+	return &cli.Command{
+		Name: name, Hidden: true, HideHelp: true, SkipFlagParsing: true,
+		Action: func(context.Context, *cli.Command) error { return cli.Exit("No help topic for '"+name+"'", 3) },
+	}
 }
 
 // commandName is the first argument that is neither a global flag nor the value of one.
@@ -143,7 +161,7 @@ func (a *app) globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "format of log records: text or json", Destination: &a.logFormat},
 		&cli.StringFlag{Name: "log-level", Usage: "least important records to log: error, warning, info or debug", Destination: &a.logLevel},
 		&cli.StringFlag{Name: "root", Usage: "keep the state of containers in `DIR`, which should be on a tmpfs (default: /run/" + a.name + ", or $XDG_RUNTIME_DIR/" + a.name + ")", Destination: &a.root},
-		&cli.BoolFlag{Name: "systemd-cgroup", Usage: "let systemd make the cgroups (not supported yet)", Destination: &a.systemdCgroup},
+		&cli.BoolFlag{Name: "systemd-cgroup", Usage: "let systemd make the cgroups", Destination: &a.systemdCgroup},
 		&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "who makes the cgroups: cgroupfs, systemd or disabled", Destination: &a.cgroupManager},
 		&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "true, false or auto; accepted for callers of runc, found out in any case", Destination: &a.rootless},
 	}
@@ -169,6 +187,14 @@ func (a *app) prepare() error {
 	return nil
 }
 
+// manager is who makes the cgroups: nobody, if that is asked for in any way.
+func (a *app) manager() runtime.CgroupManager {
+	if a.systemdCgroup && a.cgroupManager != "disabled" {
+		return runtime.SystemdCgroups
+	}
+	return runtime.CgroupManager(a.cgroupManager)
+}
+
 // openRuntime is the library on the state directory that was asked for.
 func (a *app) openRuntime(c *cli.Command) (*runtime.Runtime, error) {
 	root, sticky := a.root, false
@@ -182,7 +208,10 @@ func (a *app) openRuntime(c *cli.Command) (*runtime.Runtime, error) {
 			return nil, err
 		}
 	}
-	options := []runtime.Option{runtime.WithWarnings(func(text string) { a.log.Warn(text) })}
+	options := []runtime.Option{
+		runtime.WithWarnings(func(text string) { a.log.Warn(text) }),
+		runtime.WithCgroupManager(a.manager()),
+	}
 	if sticky {
 		options = append(options, runtime.WithStickyRoot())
 	}

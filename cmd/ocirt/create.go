@@ -176,12 +176,6 @@ func (cr *creation) make(ctx context.Context, c *cli.Command, id string, b *spec
 // check refuses what cannot go together.
 func (cr *creation) check(b *spec.Bundle) error {
 	a := cr.app
-	if a.systemdCgroup || a.cgroupManager == "systemd" {
-		return errors.New("--systemd-cgroup: not supported yet")
-	}
-	if a.cgroupManager == "disabled" {
-		return errors.New("--cgroup-manager disabled: not supported yet")
-	}
 	terminal := b.Spec.Process != nil && b.Spec.Process.Terminal
 	switch {
 	case cr.detach && terminal && cr.options.ConsoleSocket == "":

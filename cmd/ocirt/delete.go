@@ -11,28 +11,40 @@ import (
 )
 
 func (a *app) deleteCommand() *cli.Command {
-	force := false
+	force, regex := false, false
 	return &cli.Command{
 		Name: "delete", Usage: "remove a container that has stopped", ArgsUsage: "<container-id>",
+		Description: "One that was only created is removed as well; one that runs needs --force.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "kill it first if it runs; that there is none is no error", Destination: &force},
+			&cli.BoolFlag{Name: "regex", Aliases: []string{"r"}, Usage: "the id is a regular expression: remove all containers that match", Destination: &regex},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := a.arguments(ctx, c, 1, 1); err != nil {
 				return err
 			}
-			if !force {
-				return a.withContainer(ctx, c, func(ctx context.Context, _ *cli.Command, container *runtime.Container) error {
-					return container.Delete(ctx, false)
-				})
+			if regex {
+				return a.each(c, func(rt *runtime.Runtime, id string) error { return deleteOne(ctx, rt, id, force) })
 			}
 			rt, err := a.openRuntime(c)
 			if err != nil {
 				return err
 			}
-			return rt.ForceDelete(ctx, c.Args().First())
+			return deleteOne(ctx, rt, c.Args().First(), force)
 		},
 	}
+}
+
+func deleteOne(ctx context.Context, rt *runtime.Runtime, id string, force bool) error {
+	if force {
+		return rt.ForceDelete(ctx, id)
+	}
+	container, err := rt.Container(id)
+	if err != nil {
+		return err
+	}
+	defer container.Close()
+	return container.Delete(ctx, false)
 }
 
 // remove deletes a container of ours after its end, or because it could not be started.

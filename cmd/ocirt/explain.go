@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 
@@ -12,28 +13,37 @@ import (
 )
 
 func (a *app) explainCommand() *cli.Command {
-	bundle, asJSON := "", false
+	bundle, asJSON, calls := "", false, false
 	return &cli.Command{
 		Name: "explain", Usage: "say what would be done to make a container, and why", ArgsUsage: "[bundle]",
-		Description: "Prints the steps in their order, each with the property of config.json that asks for\nit. Needs no privileges and starts nothing.",
+		Description: "Prints the steps in their order, each with the property of config.json that asks for\nit. Needs no privileges and starts nothing. With --calls it prints what the first process\ndoes, call by call, from its birth to execve.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "directory `DIR` of the bundle (default: the current one)", Destination: &bundle},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON", Destination: &asJSON},
+			&cli.BoolFlag{Name: "calls", Usage: "print the system calls of the container's first process", Destination: &calls},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := a.arguments(ctx, c, 0, 1); err != nil {
 				return err
+			}
+			if calls && asJSON {
+				return errors.New("--calls cannot be printed as JSON")
 			}
 			dir := a.bundleArgument(c, bundle)
 			b, err := a.checked(dir)
 			if err != nil {
 				return err
 			}
-			rt, err := runtime.New(os.TempDir()) // nothing is kept, so any directory does
+			rt, err := runtime.New(os.TempDir(), runtime.WithCgroupManager(a.manager())) // nothing is kept, so any directory does
 			if err != nil {
 				return err
 			}
-			out, err := rt.Explain(idFor(b.Dir), b, asJSON)
+			var out []byte
+			if calls {
+				out, err = rt.ExplainCalls(idFor(b.Dir), b)
+			} else {
+				out, err = rt.Explain(idFor(b.Dir), b, asJSON)
+			}
 			if err != nil {
 				return err
 			}
@@ -55,7 +65,7 @@ func (a *app) bundleArgument(c *cli.Command, flag string) string {
 }
 
 func (a *app) checkOptions() spec.Options {
-	return spec.Options{SystemdCgroup: a.systemdCgroup || a.cgroupManager == "systemd"}
+	return spec.Options{SystemdCgroup: a.manager() == runtime.SystemdCgroups}
 }
 
 // checked is a bundle without mistakes.

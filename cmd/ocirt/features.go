@@ -13,6 +13,7 @@ import (
 func (a *app) featuresCommand() *cli.Command {
 	return &cli.Command{
 		Name: "features", Usage: "print what this runtime can do, as JSON",
+		Description: "The document is that of the runtime specification's features.md: what this program was\nbuilt to do, whatever the kernel of this host may lack.",
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := a.arguments(ctx, c, 0, 0); err != nil {
 				return err

@@ -35,8 +35,8 @@ func (r *running) foreground(ctx context.Context) (status int, err error) {
 		}
 		defer r.terminal.restore()
 	}
-	stop := r.forwardSignals(pidfd)
-	defer stop()
+	r.signals.forward(func(sig unix.Signal) error { return unix.PidfdSendSignal(pidfd, sig, nil, 0) }, r.terminal)
+	defer r.signals.stop()
 	options := startOptions()
 	options.Foreground = true
 	if err := r.start(ctx, options); err != nil {
@@ -72,75 +72,81 @@ func forwardedAtOnce(terminal bool) []os.Signal {
 
 const forwardRest = 20 * time.Millisecond
 
-// A signals is what this process is sent while it runs a container.
+// A signals is what this process is sent while it runs a process of a container.
 type signals struct {
-	ch    chan os.Signal
-	ready chan struct{} // closed when those of forwardedAtOnce are caught
-	on    atomic.Bool   // they are passed on; if not, each does what it would do without us
-	pidfd int           // to whom
+	ch       chan os.Signal
+	ready    chan struct{} // closed when those of forwardedAtOnce are caught
+	on       atomic.Bool   // they are passed on; if not, each does what it would do without us
+	app      *app
+	send     func(unix.Signal) error // to whom
+	terminal *terminal
+	rest     *time.Timer
 }
 
-// catchSignals begins to catch signals, beside the making of the container.
-func (r *running) catchSignals(terminal bool) *signals {
-	s := &signals{ch: make(chan os.Signal, 128), ready: make(chan struct{})}
+// catchSignals begins to catch signals, beside the making of the process.
+func (a *app) catchSignals(terminal bool) *signals {
+	s := &signals{app: a, ch: make(chan os.Signal, 128), ready: make(chan struct{})}
 	go func() {
 		signal.Ignore(unix.SIGPIPE) // it would end us with the terminal in raw mode
 		signal.Notify(s.ch, forwardedAtOnce(terminal)...)
 		close(s.ready)
 	}()
 	go func() {
-		defer r.restoreOnPanic()
+		defer s.restoreOnPanic()
 		for sig := range s.ch {
 			if !s.on.Load() {
 				signal.Reset(sig)
 				_ = unix.Kill(unix.Getpid(), sig.(unix.Signal))
 				continue
 			}
-			r.forward(s.pidfd, sig)
+			s.pass(sig)
 		}
 	}()
 	return s
 }
 
-// forwardSignals passes on to init what this process is sent. The signals that the Go
-// runtime sends to itself, news of children, and those of our own writing are not for it.
-func (r *running) forwardSignals(pidfd int) (stop func()) {
-	s := r.signals
+// forward passes on to a process what this one is sent. The signals that the Go runtime
+// sends to itself, news of children, and those of our own writing are not for it.
+func (s *signals) forward(send func(unix.Signal) error, t *terminal) {
 	<-s.ready
-	s.pidfd = pidfd
+	s.send, s.terminal = send, t
 	s.on.Store(true)
-	rest := time.AfterFunc(forwardRest, func() {
+	s.rest = time.AfterFunc(forwardRest, func() {
 		for n := unix.Signal(1); n <= sigRTMax; n++ {
 			if n != unix.SIGCHLD && n != unix.SIGURG && n != unix.SIGPIPE {
 				signal.Notify(s.ch, n)
 			}
 		}
 	})
-	return func() {
-		rest.Stop()
-		s.on.Store(false)
+}
+
+// stop gives signals their own meaning again.
+func (s *signals) stop() {
+	if s.rest != nil {
+		s.rest.Stop()
 	}
+	s.on.Store(false)
 }
 
 // restoreOnPanic gives the user's terminal back before a bug of ours is shown.
-func (r *running) restoreOnPanic() {
+func (s *signals) restoreOnPanic() {
 	if v := recover(); v != nil {
-		r.terminal.restore()
+		s.terminal.restore()
 		panic(v)
 	}
 }
 
-func (r *running) forward(pidfd int, sig os.Signal) {
-	s, ok := sig.(unix.Signal)
+func (s *signals) pass(sig os.Signal) {
+	n, ok := sig.(unix.Signal)
 	switch {
 	case !ok:
 		return
-	case s == unix.SIGWINCH:
-		r.terminal.resize()
+	case n == unix.SIGWINCH && s.terminal != nil:
+		s.terminal.resize()
 		return
 	}
-	if err := unix.PidfdSendSignal(pidfd, s, nil, 0); err != nil && err != unix.ESRCH {
-		r.app.log.Warn("cannot forward a signal", "signal", s.String(), "error", err.Error())
+	if err := s.send(n); err != nil && !errors.Is(err, unix.ESRCH) {
+		s.app.log.Warn("cannot forward a signal", "signal", n.String(), "error", err.Error())
 	}
 }
 

@@ -19,7 +19,7 @@ type inherited struct {
 	preserve int // of --preserve-fds
 	listen   int
 	names    string // of the listen ones, separated by colons; empty: they have none
-	missing  int    // the first preserved one that is not open; 0: none
+	open     int    // how many are open one after the other, of those that may be asked for
 	invalid  string
 }
 
@@ -29,12 +29,8 @@ type inherited struct {
 func (in *inherited) adopt() {
 	in.listen = in.listenFDs()
 	in.names = in.listenNames()
-	first := firstInherited + in.listen
-	for i := range in.preserve { // not up to a sum, which can overflow
-		if !handedOver(first + i) {
-			in.missing = first + i
-			break
-		}
+	for in.open-in.listen < in.preserve && handedOver(firstInherited+in.open) {
+		in.open++
 	}
 	closeOnExec()
 }
@@ -95,20 +91,32 @@ func closeOnExec() {
 	}
 }
 
-// files are the descriptors for the container.
+// files are the descriptors for a new container.
 func (in *inherited) files() (listen, extra []*os.File, err error) {
-	if in.preserve < 0 {
-		return nil, nil, fmt.Errorf("--preserve-fds: %d must not be negative", in.preserve)
+	if extra, err = in.preserved(in.listen); err != nil {
+		return nil, nil, err
 	}
-	first := firstInherited + in.listen
-	if in.missing > 0 {
-		return nil, nil, fmt.Errorf("unable to stat preserved-fd %d (of %d): --preserve-fds: descriptor %d is not open", in.missing-first, in.preserve, in.missing)
-	}
-	for fd := firstInherited; fd < first; fd++ {
-		listen = append(listen, os.NewFile(uintptr(fd), "LISTEN_FDS"))
-	}
-	for fd := first; fd < first+in.preserve; fd++ {
-		extra = append(extra, os.NewFile(uintptr(fd), "preserved"))
+	for i := range in.listen {
+		listen = append(listen, os.NewFile(uintptr(firstInherited+i), "LISTEN_FDS"))
 	}
 	return listen, extra, nil
+}
+
+// extras are those for a further process of a container. It gets no sockets of socket
+// activation, as with runc: those are its first process's.
+func (in *inherited) extras() ([]*os.File, error) { return in.preserved(0) }
+
+// preserved are the descriptors of --preserve-fds, after skip others.
+func (in *inherited) preserved(skip int) (extra []*os.File, err error) {
+	if in.preserve < 0 {
+		return nil, fmt.Errorf("--preserve-fds: %d must not be negative", in.preserve)
+	}
+	for i := range in.preserve { // not up to a sum, which can overflow
+		fd := firstInherited + skip + i
+		if skip+i >= in.open {
+			return nil, fmt.Errorf("unable to stat preserved-fd %d (of %d): --preserve-fds: descriptor %d is not open", i, in.preserve, fd)
+		}
+		extra = append(extra, os.NewFile(uintptr(fd), "preserved"))
+	}
+	return extra, nil
 }

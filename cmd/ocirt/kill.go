@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/urfave/cli/v3"
 
@@ -9,12 +10,13 @@ import (
 )
 
 func (a *app) killCommand() *cli.Command {
-	all := false
+	all, regex := false, false
 	return &cli.Command{
 		Name: "kill", Usage: "send a signal to a container", ArgsUsage: "<container-id> [signal]",
-		Description: "The signal is a number or a name, with or without SIG; TERM if there is none.",
+		Description: "The signal is a number or a name, with or without SIG; TERM if there is none. A paused\ncontainer sees it when it is resumed, but for KILL, which ends it at once.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "signal every process of the container", Destination: &all},
+			&cli.BoolFlag{Name: "regex", Aliases: []string{"r"}, Usage: "the id is a regular expression: signal all running containers that match", Destination: &regex},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := a.arguments(ctx, c, 1, 2); err != nil {
@@ -24,8 +26,23 @@ func (a *app) killCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			o := runtime.KillOptions{All: all}
+			if regex {
+				return a.each(c, func(rt *runtime.Runtime, id string) error {
+					container, err := rt.Container(id)
+					if err != nil {
+						return err
+					}
+					defer container.Close()
+					var state *runtime.StateError
+					if err := container.Kill(ctx, sig, o); !errors.As(err, &state) {
+						return err
+					}
+					return nil // it does not run, and nobody has named it
+				})
+			}
 			return a.withContainer(ctx, c, func(ctx context.Context, _ *cli.Command, container *runtime.Container) error {
-				return container.Kill(ctx, sig, runtime.KillOptions{All: all})
+				return container.Kill(ctx, sig, o)
 			})
 		},
 	}

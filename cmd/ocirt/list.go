@@ -18,6 +18,7 @@ func (a *app) listCommand() *cli.Command {
 	format, quiet := "", false
 	return &cli.Command{
 		Name: "list", Usage: "list containers",
+		Description: "They are those of one state directory; see the global flag --root.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "table", Usage: "table or json", Destination: &format},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print ids only", Destination: &quiet},

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 
 	"github.com/urfave/cli/v3"
-	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/runtime"
 	"github.com/ocirt/ocirt/spec"
@@ -98,7 +97,7 @@ func (r *running) run(ctx context.Context, c *cli.Command, cr *creation, id stri
 		}
 	}
 	if !cr.detach {
-		r.signals = r.catchSignals(b.Spec.Process != nil && b.Spec.Process.Terminal)
+		r.signals = r.app.catchSignals(b.Spec.Process != nil && b.Spec.Process.Terminal)
 	}
 	if r.container, err = cr.make(ctx, c, id, b); err != nil {
 		return 0, started(err)
@@ -110,16 +109,12 @@ func (r *running) run(ctx context.Context, c *cli.Command, cr *creation, id stri
 	return r.foreground(ctx)
 }
 
-// needsTerminal refuses a terminal in the foreground that nobody sits at: what was typed
-// into a pipe would be echoed, and its end never be seen.
+// needsTerminal refuses a terminal in the foreground that nobody sits at.
 func needsTerminal(b *spec.Bundle, cr *creation) error {
 	if cr.detach || cr.options.ConsoleSocket != "" || b.Spec.Process == nil || !b.Spec.Process.Terminal {
 		return nil
 	}
-	if _, err := unix.IoctlGetTermios(0, unix.TCGETS); err != nil {
-		return errors.New("process.terminal: stdin is not a terminal")
-	}
-	return nil
+	return mustBeTerminal()
 }
 
 // start starts the container; if it cannot be started nothing is left of it.

@@ -8,23 +8,33 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/ocirt/ocirt/runtime"
 	"github.com/ocirt/ocirt/spec"
 )
 
 func (a *app) validateCommand() *cli.Command {
-	bundle, asJSON := "", false
+	bundle, asJSON, strict := "", false, false
 	return &cli.Command{
 		Name: "validate", Usage: "say everything that is wrong with a bundle", ArgsUsage: "[bundle]",
-		Description: "The exit status is 1 if something is. Needs no privileges and starts nothing.",
+		Description: "The exit status is 1 if something is, and with --strict also if there are warnings.\nNeeds no privileges and starts nothing.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "directory `DIR` of the bundle (default: the current one)", Destination: &bundle},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON", Destination: &asJSON},
+			&cli.BoolFlag{Name: "strict", Usage: "warnings are errors, and so are properties that nobody knows", Destination: &strict},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := a.arguments(ctx, c, 0, 1); err != nil {
 				return err
 			}
-			_, problems := spec.Check(a.bundleArgument(c, bundle), a.checkOptions())
+			options := a.checkOptions()
+			options.Strict = strict
+			b, problems := spec.Check(a.bundleArgument(c, bundle), options)
+			if len(problems.Errors()) == 0 {
+				problems = append(problems, runtime.SeccompWarnings(b)...)
+			}
+			for i := range problems {
+				problems[i].Warning = problems[i].Warning && !strict
+			}
 			if err := printProblems(problems, asJSON); err != nil {
 				return err
 			}

@@ -72,7 +72,9 @@ func (v *victim) goes() {
 }
 
 // everything is all commands that must not act on the word of a damaged record.
-func everything() []string { return []string{"state", "ps", "kill", "kill --all", "start", "delete"} }
+func everything() []string {
+	return []string{"state", "ps", "kill", "kill --all", "start", "pause", "resume", "update", "events", "delete"}
+}
 
 func must(t *testing.T, errs ...error) {
 	t.Helper()
@@ -201,7 +203,7 @@ func TestForgedRecord(t *testing.T) {
 					}
 					v := newVictim(t, r, edits...)
 					must(t, forge(v))
-					v.refuses("cannot trust", "ps", "kill", "kill --all", "start", "delete")
+					v.refuses("cannot trust", "ps", "kill", "kill --all", "start", "pause", "resume", "update", "events", "delete")
 					v.goes()
 					if err := stranger.Process.Signal(unix.Signal(0)); err != nil || !other.alive() {
 						t.Fatalf("somebody else has been killed: %v", err)

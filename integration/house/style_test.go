@@ -81,7 +81,7 @@ func isOrderList(_ string, fn *ast.FuncDecl) bool {
 // contract are beginnings of error texts that engines match; reference words win over
 // taste.
 func contract() []string {
-	return []string{"unable to start container process", "unable to set", "unable to apply", "unable to stat preserved-fd", "unable to restrict", "error running", "error during container init", "unable to move network devices", "error mounting"}
+	return []string{"unable to start container process", "unable to set", "unable to apply", "unable to stat preserved-fd", "unable to restrict", "error running", "error during container init", "unable to move network devices", "error mounting", "failed to connect with seccomp agent"}
 }
 
 func TestErrorTexts(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/integration/internal/need"
 )
@@ -36,7 +37,7 @@ func NewBundle(t testing.TB, edits ...Edit) *Bundle {
 		must(t, os.Mkdir(filepath.Join(b.Rootfs, d), 0o755))
 	}
 	must(t, os.Chmod(filepath.Join(b.Rootfs, "tmp"), 0o1777))
-	copyProgram(t, theBench.inside, filepath.Join(b.Rootfs, "inside"))
+	shareProgram(t, theBench.inside, filepath.Join(b.Rootfs, "inside"))
 	b.Edit(edits...)
 	return b
 }
@@ -56,16 +57,20 @@ func (b *Bundle) Edit(edits ...Edit) {
 func (b *Bundle) Busybox() *Bundle {
 	b.t.Helper()
 	need.Feature(b.t, "busybox", theBench.busybox != "", "no busybox in PATH")
-	copyProgram(b.t, theBench.busybox, filepath.Join(b.Rootfs, "bin/busybox"))
+	shareProgram(b.t, theBench.busybox, filepath.Join(b.Rootfs, "bin/busybox"))
 	must(b.t, os.Symlink("busybox", filepath.Join(b.Rootfs, "bin/sh")))
 	return b
 }
 
-// Chown gives the whole bundle to somebody.
+// Chown gives the whole bundle to somebody, but for programs that bundles share.
 func (b *Bundle) Chown(uid, gid int) *Bundle {
 	b.t.Helper()
-	must(b.t, filepath.WalkDir(b.Dir, func(path string, _ os.DirEntry, err error) error {
-		if err != nil {
+	must(b.t, filepath.WalkDir(b.Dir, func(path string, d os.DirEntry, err error) error {
+		var st unix.Stat_t
+		if err == nil {
+			err = unix.Lstat(path, &st)
+		}
+		if err != nil || !d.IsDir() && st.Nlink > 1 {
 			return err
 		}
 		return os.Lchown(path, uid, gid)
@@ -96,9 +101,14 @@ func Dir(t testing.TB) string {
 // Inside is the path of the checker on the host.
 func Inside() string { return theBench.inside }
 
-func copyProgram(t testing.TB, from, to string) {
+// shareProgram makes a link to a program, or a copy. What runs from one place in the page
+// cache need not be translated again by an emulated processor, and that is half of the time
+// there.
+func shareProgram(t testing.TB, from, to string) {
 	t.Helper()
-	must(t, copyFile(from, to))
+	if os.Link(from, to) != nil {
+		must(t, copyFile(from, to))
+	}
 }
 
 // copyFile makes a copy that everybody may execute.

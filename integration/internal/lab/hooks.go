@@ -40,7 +40,7 @@ func HookKinds() []string {
 // UseHooks puts the program for hooks, and its empty log, into the bundle.
 func (b *Bundle) UseHooks() *Bundle {
 	b.t.Helper()
-	copyProgram(b.t, theBench.hook, filepath.Join(b.Rootfs, "hook"))
+	shareProgram(b.t, theBench.hook, filepath.Join(b.Rootfs, "hook"))
 	b.File(HookLog, "", 0o666)
 	return b
 }

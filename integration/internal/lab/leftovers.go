@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -22,7 +21,7 @@ type snapshot struct {
 	sysctls  map[string]string // of the host
 	files    map[string]string // our own descriptors
 	children []int
-	hash     [sha256.Size]byte // of the runtime's program
+	program  version // of the runtime
 	queues   string
 	path     string
 }
@@ -50,12 +49,26 @@ func look(t testing.TB, program string) *snapshot {
 	}
 	s.files = ownFiles()
 	s.children = Children()
-	if data, err := os.ReadFile(program); err == nil {
-		s.hash = sha256.Sum256(data)
-	}
+	s.program = versionOf(program)
 	queues, _ := os.ReadFile("/proc/sysvipc/msg")
 	s.queues = string(queues)
 	return s
+}
+
+// A version of a file: the kernel gives another one with every write, and nobody can give it
+// the old one back.
+type version struct {
+	inode   uint64
+	size    int64
+	changed unix.Timespec
+}
+
+func versionOf(path string) version {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return version{}
+	}
+	return version{inode: st.Ino, size: st.Size, changed: st.Ctim}
 }
 
 // mountTable is the mounts that this process sees, a line each.
@@ -127,7 +140,7 @@ func (s *snapshot) compare(now *snapshot) []string {
 			found = append(found, fmt.Sprintf("process %d: %s", pid, describe(pid)))
 		}
 	}
-	if s.hash != now.hash {
+	if s.program != now.program {
 		found = append(found, "the runtime's program has changed: "+s.path)
 	}
 	if s.queues != now.queues {

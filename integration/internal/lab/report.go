@@ -56,6 +56,8 @@ type Report struct {
 	}
 	Files   map[string]string
 	Keyring string
+	Labels  map[string]string
+	Memory  string `json:"memoryPolicy"`
 	Errors  map[string]string
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,8 +19,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Patience is how long any command of a runtime may take.
-const Patience = 20 * time.Second
+// Patience is how long any command of a runtime may take: only a test that fails waits so
+// long, and in the virtual machine everything takes 20 times its time.
+const Patience = time.Minute
+
+// Flags is the environment variable with global flags for every command, such as
+// --systemd-cgroup.
+const Flags = "OCIRT_TEST_FLAGS"
 
 // A Runtime is the program under test with a state directory of its own. When the test
 // ends, whatever it made is deleted by force and anything that is left then is an error.
@@ -46,8 +52,10 @@ func New(t testing.TB) *Runtime {
 	r.Root = filepath.Join(Dir(t), "state")
 	must(t, os.Mkdir(r.Root, 0o711))
 	r.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/"}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
-		r.Env = append(r.Env, "XDG_RUNTIME_DIR="+dir)
+	for _, name := range []string{"XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"} {
+		if value := os.Getenv(name); value != "" {
+			r.Env = append(r.Env, name+"="+value)
+		}
 	}
 	t.Cleanup(r.cleanUp)
 	return r
@@ -128,7 +136,7 @@ func (r Result) Lines() []string {
 // Command prepares a command of the runtime. What it starts can be stopped with its
 // process group.
 func (r *Runtime) Command(args ...string) *exec.Cmd {
-	line := append(append(append([]string{}, r.Wrap...), r.Path, "--root", r.Root), args...)
+	line := slices.Concat(r.Wrap, []string{r.Path, "--root", r.Root}, strings.Fields(os.Getenv(Flags)), args)
 	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Env = r.Env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -11,7 +11,9 @@ type Description struct {
 	Trap   uintptr // system call number of this architecture
 	Label  string  // "" if the call has none
 	Step   int     // see SetStep; -1 for the walker's own end
-	MayAny bool    // no errno is a failure
+	Args   [6]uintptr
+	Slots  uint8 // bits of the arguments that are known only when it runs
+	MayAny bool  // no errno is a failure
 	May    []syscall.Errno
 }
 
@@ -24,6 +26,7 @@ func (p *Program) Calls() []Description {
 	for i, c := range p.calls {
 		list[i] = Description{
 			Index: c.index, Trap: c.trap, Label: c.label, Step: c.step,
+			Args: c.args, Slots: uint8(c.flags & (1<<len(c.args) - 1)),
 			MayAny: c.flags&flagAny != 0, May: slices.Clone(c.errnos),
 		}
 	}

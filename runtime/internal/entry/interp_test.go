@@ -113,11 +113,11 @@ func TestCallsAreDescribed(t *testing.T) {
 	p.Call(unix.SYS_DUP, 1).Label("one").May(unix.EMFILE, unix.EBADF)
 	p.SetStep(3)
 	p.Call(unix.SYS_CLOSE, 1).May()
-	p.Wait("two")
+	wait := p.Wait("two").args
 	want := []Description{
-		{Index: 0, Trap: unix.SYS_DUP, Label: "one", May: []syscall.Errno{unix.EMFILE, unix.EBADF}},
-		{Index: 1, Trap: unix.SYS_CLOSE, Step: 3, MayAny: true},
-		{Index: 2, Trap: unix.SYS_RECVFROM, Label: "two", Step: 3},
+		{Index: 0, Trap: unix.SYS_DUP, Label: "one", Args: [6]uintptr{1}, May: []syscall.Errno{unix.EMFILE, unix.EBADF}},
+		{Index: 1, Trap: unix.SYS_CLOSE, Step: 3, Args: [6]uintptr{1}, MayAny: true},
+		{Index: 2, Trap: unix.SYS_RECVFROM, Label: "two", Step: 3, Args: wait, Slots: 1},
 	}
 	got := p.Calls()
 	if !reflect.DeepEqual(got, want) {

@@ -63,10 +63,21 @@ func (l *launch) converse() error {
 			closeFiles(files)
 			return l.fault(r)
 		}
+		if took, err := l.handOver.takes(r, files); err != nil {
+			return err
+		} else if took {
+			if err := l.giveListener(h.forked); err != nil {
+				return err
+			}
+			continue
+		}
 		if r.Call == l.points.Builder {
 			helper = int(r.Value)
 		}
 		if err := l.handle(r, files, &h); err != nil {
+			return err
+		}
+		if err := l.giveListener(h.forked); err != nil {
 			return err
 		}
 		if h.parted && h.entered && h.given {
@@ -77,6 +88,14 @@ func (l *launch) converse() error {
 		}
 	}
 	return nil
+}
+
+// giveListener gives the agent the listener that has come, once init's pid is known.
+func (l *launch) giveListener(known bool) error {
+	if !known {
+		return nil
+	}
+	return l.handOver.give(l.sock, l.init())
 }
 
 // handle acts on a record that is not a failure.
@@ -152,10 +171,10 @@ func (l *launch) receive() (entry.Record, []*os.File, error) {
 }
 
 // fault makes an error of a call that failed in init.
-func (l *launch) fault(r entry.Record) error { return Fault(l.program, l.Plan, r) }
+func (l *launch) fault(r entry.Record) error { return Fault(l.Input, l.program, l.Plan, r) }
 
 // Fault makes an error of a failure that a process reported, with the step it belongs to.
-func Fault(p *entry.Program, pl *plan.Plan, r entry.Record) error {
+func Fault(in *step.Input, p *entry.Program, pl *plan.Plan, r entry.Record) error {
 	label, n := p.Describe(r.Call)
 	fault := &step.Fault{Op: label, Errno: r.Errno}
 	var err error = fault
@@ -169,6 +188,16 @@ func Fault(p *entry.Program, pl *plan.Plan, r entry.Record) error {
 			err = fmt.Errorf("%w: the namespace has ended with its first process", fault)
 		}
 		out.Step, out.From, out.Err = e.Step.String(), e.From, explained(e.Step, r.Errno, err)
+		// A step may know better words than the errno's, which callers could take for
+		// something else.
+		if x, ok := e.Step.(interface {
+			Reword(string, unix.Errno) string
+		}); ok {
+			fault.Text = x.Reword(label, r.Errno)
+		}
+	}
+	if why := plan.Denied(in, p.Calls(), r.Call, r.Errno); why != "" {
+		out.Err = fmt.Errorf("%w: %s", fault, why)
 	}
 	return out
 }

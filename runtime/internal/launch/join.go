@@ -1,9 +1,12 @@
 package launch
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,66 +19,274 @@ import (
 // A JoinRequest is a further process in a container whose init exists.
 type JoinRequest struct {
 	Input    *step.Input
-	Plan     *plan.Plan // its Process section is what makes the process the container's, and closes what is not
+	Plan     *plan.Plan // of CompileExec or CompileHook
 	Pidfd    *os.File   // of init
 	Tasks    []*os.File // cgroup v1 tasks files
 	CgroupFD *os.File   // the version 2 group
-	Files    [3]*os.File
-	Dir      string // as in Request
+	Files    []*os.File // descriptors 0 to Input.KeepFDs()-1
+	Dir      string     // as in Request
 
-	// What is executed: a path in the container, with exactly this environment.
+	Home string // "HOME=…" to add to the environment; for a plan that executes
+	Exec string // path in the container to execute; the same
+
+	// Hook is what is executed if the plan does not say so.
+	Hook *Command
+
+	// Agent gets the listener, if the process's filter has one.
+	Agent Agent
+}
+
+// A Command is a path in the container to execute, with exactly this environment.
+type Command struct {
 	Path string
 	Args []string
 	Env  []string
 }
 
-// Join starts a further process in a container, and returns its pid when it has executed
-// its program. If it returns an error, no process is left.
-func Join(r JoinRequest) (pid int, err error) {
+// A Joined is a process on its way into a container.
+type Joined struct {
+	Pid int // of the process that will execute; our child
+
+	input   *step.Input
+	program *entry.Program
+	plan    *plan.Plan
+	sock    int
+	others  []int // processes on the way to Pid, our children too; they end by themselves
+
+	handOver handOver
+	settled  bool // Pid is known
+}
+
+// Labels of calls by which their failures are told apart.
+const (
+	JoinCgroup    = "join cgroup"
+	OpenDirectory = "open the working directory"
+
+	reportCgroup = "report the process of the cgroup"
+)
+
+// maxWaitForDead is how long the end of a killed process is waited for.
+const maxWaitForDead = 2 * time.Second
+
+// Join starts a further process in a container and returns when its pid is known. It goes
+// on up to its plan's wait for the caller, if there is one; see Release. If Join returns
+// an error, no process goes on.
+func Join(ctx context.Context, r JoinRequest) (_ *Joined, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return 0, fmt.Errorf("cannot make the socket to a process: %w", err)
+		return nil, fmt.Errorf("cannot make the socket to a process: %w", err)
 	}
-	defer unix.Close(pair[0])
+	j := &Joined{input: r.Input, plan: r.Plan, sock: pair[0]}
 	theirs := os.NewFile(uintptr(pair[1]), "process")
-	p, forked, err := r.program(theirs)
-	if err != nil {
+	defer func() {
+		if err != nil {
+			j.Abort()
+		}
+	}()
+	if j.program, err = r.program(theirs); err != nil {
 		theirs.Close()
-		return 0, err
+		return nil, err
 	}
-	attr := &syscall.SysProcAttr{}
-	if r.CgroupFD != nil {
-		attr.UseCgroupFD, attr.CgroupFD = true, int(r.CgroupFD.Fd())
-	}
-	pid, err = p.Start(r.Files[:], attr)
+	j.handOver = newHandOver(j.program, r.Agent)
+	j.Pid, err = j.program.Start(r.Files, &syscall.SysProcAttr{})
 	theirs.Close()
 	if err != nil {
-		return 0, fmt.Errorf("cannot start a process: %w", err)
+		return nil, fmt.Errorf("cannot start a process: %w", err)
 	}
-	first := pid
+	stop := context.AfterFunc(ctx, func() { _ = unix.Shutdown(pair[0], unix.SHUT_RDWR) })
+	defer stop()
+	if err = j.arrive(); err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return j, err
+}
+
+// arrive follows the process until it is the one that will execute.
+func (j *Joined) arrive() error {
+	chain := [3]int{j.Pid} // started, born in the cgroup, born in the pid namespace
 	for {
-		b, _, err := linux.Receive(pair[0], entry.RecordSize, 0)
-		rec, ok := entry.ParseRecord(b)
-		switch {
-		case err != nil:
-		case len(b) == 0:
-			reap(first, pid)
-			return pid, nil
-		case !ok:
-			err = fmt.Errorf("bug in ocirt: a process sent %d bytes", len(b))
-		case rec.Errno != 0:
-			label, _ := p.Describe(rec.Call)
-			err = &step.Fault{Op: label, Errno: rec.Errno}
-		case rec.Call == forked:
-			pid = int(rec.Value)
-		}
-		if err != nil {
-			_ = unix.Kill(pid, unix.SIGKILL)
-			reap(first, 0)
-			if pid != first {
-				reap(pid, 0)
+		j.others = j.others[:0]
+		for _, pid := range chain {
+			if pid != 0 && pid != j.Pid {
+				j.others = append(j.others, pid)
 			}
-			return 0, err
+		}
+		if j.program.Find(reportCgroup) < 0 != (chain[1] != 0) && j.program.Find(plan.EnteredLabel) < 0 != (chain[2] != 0) {
+			j.settled = true
+			return j.handOver.give(j.sock, j.Pid)
+		}
+		r, ok, err := j.hear()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return errors.New("a process ended on its way into the container")
+		}
+		// A process of the container may be able to speak in the name of one that has
+		// just arrived. It must not make us act on a process that is not our child.
+		pid := int(r.Value)
+		if !isChild(pid) {
+			return fmt.Errorf("bug in ocirt: process %d is no child", pid)
+		}
+		if j.label(r) == plan.EnteredLabel { // may come before the other
+			chain[2], j.Pid = pid, pid
+		} else if chain[1] = pid; chain[2] == 0 {
+			j.Pid = pid
+		}
+	}
+}
+
+func (j *Joined) label(r entry.Record) string {
+	label, _ := j.program.Describe(r.Call)
+	return label
+}
+
+// isChild reports whether a process is our child, ended or not.
+func isChild(pid int) bool {
+	if pid <= 1 {
+		return false
+	}
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			return err == nil
+		}
+	}
+}
+
+// hear reads a record: of a fork, or of a failure, which is an error. At the end of the
+// conversation ok is false.
+func (j *Joined) hear() (r entry.Record, ok bool, err error) {
+	for {
+		b, files, err := linux.Receive(j.sock, entry.RecordSize, 1)
+		if err != nil {
+			return r, false, fmt.Errorf("cannot hear a process: %w", err)
+		}
+		if len(b) == 0 {
+			return r, false, nil
+		}
+		if r, ok = entry.ParseRecord(b); !ok {
+			closeFiles(files)
+			return r, false, fmt.Errorf("bug in ocirt: a process sent %d bytes", len(b))
+		}
+		if took, err := j.handOver.takes(r, files); err != nil {
+			return r, false, err
+		} else if took {
+			if j.settled {
+				err = j.handOver.give(j.sock, j.Pid)
+			}
+			if err != nil {
+				return r, false, err
+			}
+			continue
+		}
+		closeFiles(files)
+		if r.Errno != 0 {
+			return r, false, j.fault(r)
+		}
+		return r, true, nil
+	}
+}
+
+// A NotExecuted is the errno of an execve that failed.
+type NotExecuted struct{ Errno unix.Errno }
+
+func (e *NotExecuted) Error() string { return "cannot execute: " + e.Errno.Error() }
+
+// Unwrap returns the errno.
+func (e *NotExecuted) Unwrap() error { return e.Errno }
+
+func (j *Joined) fault(r entry.Record) error {
+	if r.Call == j.program.Len()-1 {
+		return &NotExecuted{r.Errno}
+	}
+	return Fault(j.input, j.program, j.plan, r)
+}
+
+// Release lets the process go on, and returns when it has executed its program, or with
+// the reason why it could not. Then no process goes on.
+func (j *Joined) Release(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { _ = unix.Shutdown(j.sock, unix.SHUT_RDWR) })
+	defer stop()
+	if j.program.Find(plan.AwaitLabel) >= 0 {
+		if err := unix.Send(j.sock, []byte{1}, unix.MSG_NOSIGNAL); err != nil && err != unix.EPIPE {
+			j.Abort()
+			return fmt.Errorf("cannot speak to a process: %w", err)
+		}
+	}
+	r, more, err := j.hear()
+	if more {
+		err = fmt.Errorf("bug in ocirt: a process reported %q", j.label(r))
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		j.Abort()
+		return err
+	}
+	unix.Close(j.sock)
+	j.sock = -1
+	j.forget()
+	if !plan.Kills(j.input) {
+		return nil
+	}
+	return j.killed()
+}
+
+// forget reaps the processes on the way, which have ended by now, or are about to.
+func (j *Joined) forget() {
+	for _, pid := range j.others {
+		bury(pid)
+	}
+	j.others = nil
+}
+
+// Abort kills and reaps the process, and those on the way to it.
+func (j *Joined) Abort() {
+	if j.sock >= 0 {
+		unix.Close(j.sock)
+		j.sock = -1
+	}
+	j.handOver.close()
+	for _, pid := range append(j.others, j.Pid) {
+		if pid > 0 {
+			_ = unix.Kill(pid, unix.SIGKILL) // ours until it is reaped
+		}
+	}
+	j.forget()
+	if j.Pid > 0 {
+		bury(j.Pid)
+		j.Pid = 0
+	}
+}
+
+// bury reaps a child that was killed, or ends by itself. One in a frozen cgroup takes as
+// long as it is frozen, so the wait for it goes on elsewhere.
+func bury(pid int) {
+	if reaped(pid) {
+		return
+	}
+	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+		for deadline := time.Now().Add(maxWaitForDead); ; {
+			left := max(0, time.Until(deadline))
+			_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left.Milliseconds()))
+			if err != unix.EINTR {
+				break
+			}
+		}
+		unix.Close(fd)
+	}
+	if !reaped(pid) {
+		go reap(pid, 0)
+	}
+}
+
+func reaped(pid int) bool {
+	for {
+		got, err := unix.Wait4(pid, nil, unix.WNOHANG, nil)
+		if err != unix.EINTR {
+			return err != nil || got == pid
 		}
 	}
 }
@@ -90,32 +301,4 @@ func reap(pid, except int) {
 			return
 		}
 	}
-}
-
-// program writes what the process does to itself.
-func (r *JoinRequest) program(report *os.File) (p *entry.Program, forked int, err error) {
-	p = &entry.Program{}
-	p.SetFallbackDir(r.Dir)
-	p.ReportTo(p.Inherit(report))
-	pidfd := p.Inherit(r.Pidfd)
-	zero := p.String("0")
-	for _, t := range r.Tasks {
-		p.Call(unix.SYS_WRITE, p.Inherit(t), zero, 1).Label("join cgroup")
-	}
-	forked = r.Plan.Namespaces.Rejoin(p, pidfd)
-	p.Call(unix.SYS_SETSID).Label("begin a session").May(unix.EPERM)
-	root := p.Call(unix.SYS_OPENAT, unix.AT_FDCWD, p.String("/"), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0).Label("open the container's root").Keep()
-	in := &step.Init{Program: p, Input: r.Input, Cwd: root, Listener: -1}
-	for i, e := range r.Plan.Process {
-		p.SetStep(i + 1)
-		s, ok := e.Step.(step.ProcessStep)
-		if !ok {
-			return nil, 0, fmt.Errorf("bug in ocirt: step %d is a %T", i+1, e.Step)
-		}
-		if err := s.Lower(in); err != nil {
-			return nil, 0, err
-		}
-	}
-	p.Call(unix.SYS_EXECVE, p.String(r.Path), p.Strings(r.Args), p.Strings(r.Env)).Label("execute " + r.Path)
-	return p, forked, nil
 }

@@ -24,20 +24,12 @@ type Request struct {
 	Host     *step.Host
 	Files    []*os.File // descriptors 0 to Input.KeepFDs()-1 of the container's process
 	Listener *os.File   // the start socket, listening
+	Agent    Agent      // gets the listener, if the container's filter has one that is loaded before start
 	Dir      string     // for init's image where the host forbids executable memory files
 
 	// Builder is the executable that builds where a thread cannot, and Args and Env are
 	// what makes it a builder. See Serve.
 	Builder func() (*os.File, error)
-}
-
-// An Init is a container's first process, built and waiting for start.
-type Init struct {
-	Pid    int
-	Master *os.File // of its terminal, if it has one
-	Calls  int      // length of its program
-	Reaped bool     // somebody has taken its status
-	sock   int
 }
 
 // A launch is a Create in progress.
@@ -51,6 +43,8 @@ type launch struct {
 	opened  map[int][]*os.File // by number in the sandbox section: what Openers brought
 	pids    []int              // of all children, init last
 	master  *os.File
+
+	handOver handOver
 }
 
 // Create carries the plan out up to the point where init waits for start. If it returns an
@@ -64,28 +58,40 @@ func Create(r Request) (_ *Init, err error) {
 	}
 	defer closeFiles(joined)
 	// The kernel needs as long for init's namespaces as for the cgroups, so both are made
-	// at once where init can be told of the groups later.
+	// at once where init can be told of the groups later. Systemd makes them for a process
+	// that lives.
 	later, host := l.later(), make(chan error, 1)
-	if later > 0 {
+	switch {
+	case l.held():
+	case later > 0:
 		go func() { host <- l.doHost() }()
-	} else if err := l.doHost(); err != nil {
-		return nil, err
+	default:
+		if err := l.doHost(); err != nil {
+			return nil, err
+		}
 	}
 	err = l.start(joined, later)
-	if later > 0 {
+	switch {
+	case l.held() && err == nil:
+		l.Host.Pid = l.init()
+		err = l.doHost()
+	case later > 0 && !l.held():
 		if hostErr := <-host; hostErr != nil {
 			err = hostErr
 		}
 	}
 	defer func() {
 		if err != nil {
-			err = l.abort(err)
+			loans := giveBack(l.Host.Loans)
+			if err = l.abort(err); loans != nil {
+				err = errors.Join(err, loans)
+			}
 		}
 	}()
 	if err != nil {
 		return nil, err
 	}
-	if later > 0 {
+	if later > 0 || l.held() {
 		if err := l.sendTasks(later); err != nil {
 			return nil, err
 		}
@@ -94,7 +100,7 @@ func Create(r Request) (_ *Init, err error) {
 		return nil, err
 	}
 	l.reapOthers()
-	init := &Init{Pid: l.init(), Master: l.master, Calls: l.program.Len(), sock: l.sock}
+	init := &Init{Pid: l.init(), Master: l.master, Calls: l.program.Len(), sock: l.sock, loans: l.Host.Loans}
 	l.master, l.sock = nil, -1
 	return init, nil
 }
@@ -128,7 +134,7 @@ func (l *launch) start(joined []*os.File, later int) error {
 	p.FirstFile(l.Input.KeepFDs())
 	p.ReportTo(p.Inherit(theirs))
 	listener := p.Inherit(l.Listener)
-	enter := ns.Enter{Program: p, First: l.Plan.Number("enter") + len(l.Plan.Before), Keep: listener + 1, Before: l.before, Give: l.give, Later: later}
+	enter := ns.Enter{Program: p, First: l.Plan.Number("enter") + len(l.Plan.Before), Keep: listener + 1, Before: l.before, Give: l.give, Later: later, Hold: l.held()}
 	if later == 0 {
 		for _, t := range l.Host.Tasks {
 			enter.Tasks = append(enter.Tasks, p.Inherit(t))
@@ -163,13 +169,21 @@ func (l *launch) later() int {
 	if l.Input.Options.Rootless || len(l.Plan.Host) == 0 {
 		return 0
 	}
+	n := 0
 	for _, c := range l.Input.Cgroups {
-		if c.Name == "" {
+		switch {
+		case c.Name != "":
+			n++
+		case !l.held():
 			return 0
 		}
 	}
-	return len(l.Input.Cgroups)
+	return n
 }
+
+// held reports whether init waits for its cgroups to be made: systemd makes them, and only
+// for a process that lives.
+func (l *launch) held() bool { return l.Input.Unit.Name != "" }
 
 // sendTasks gives init the tasks files, by which it joins its cgroups.
 func (l *launch) sendTasks(n int) error {
@@ -242,6 +256,7 @@ func (l *launch) lowerProcess(listener int) error {
 		return err
 	}
 	l.ready = in.Find(plan.ReadyLabel)
+	l.handOver = newHandOver(l.program, l.Agent)
 	return nil
 }
 
@@ -270,9 +285,16 @@ func (l *launch) abort(cause error) error {
 	l.drain()
 	for i, pid := range l.pids {
 		var ws unix.WaitStatus
-		if reaped, _ := unix.Wait4(pid, &ws, unix.WNOHANG, nil); reaped == pid {
-			if i == len(l.pids)-1 && errors.Is(cause, errGone) {
+		gone, options := i == len(l.pids)-1 && errors.Is(cause, errGone), unix.WNOHANG
+		if gone {
+			options = 0 // it is on its way out, and how that came is worth the moment
+		}
+		if reaped, _ := unix.Wait4(pid, &ws, options, nil); reaped == pid {
+			if gone {
 				cause = fmt.Errorf("%w: %s", cause, how(ws))
+				if why := plan.Killer(l.Input, l.program.Calls()); why != "" && ws.Signal() == unix.SIGSYS {
+					cause = fmt.Errorf("%w: %s", cause, why)
+				}
 			}
 			continue
 		}
@@ -324,6 +346,7 @@ func (l *launch) close() {
 			unix.Close(fd)
 		}
 	}
+	l.handOver.close()
 	closeFiles(l.Host.Tasks)
 	if l.Host.CgroupFD != nil {
 		l.Host.CgroupFD.Close()
@@ -342,40 +365,5 @@ func closeFiles(files []*os.File) {
 		if f != nil {
 			f.Close()
 		}
-	}
-}
-
-// Release tells init that everything about it is recorded: from now on it waits for start
-// whatever becomes of this process.
-func (i *Init) Release() error {
-	defer i.close()
-	if err := unix.Send(i.sock, []byte{1}, unix.MSG_NOSIGNAL); err != nil {
-		return fmt.Errorf("cannot speak to init: %w", err)
-	}
-	return nil
-}
-
-// Abort kills and reaps init.
-func (i *Init) Abort() {
-	defer i.close()
-	if i.Master != nil {
-		i.Master.Close()
-	}
-	if i.Reaped {
-		return
-	}
-	_ = unix.Kill(i.Pid, unix.SIGKILL)
-	for {
-		if _, err := unix.Wait4(i.Pid, nil, 0, nil); err != unix.EINTR {
-			break
-		}
-	}
-	i.Reaped = true
-}
-
-func (i *Init) close() {
-	if i.sock >= 0 {
-		unix.Close(i.sock)
-		i.sock = -1
 	}
 }

@@ -86,7 +86,9 @@ func (l *launch) buildRemote() error {
 		case wire.Failed:
 			return l.remoteFault(m)
 		case wire.Built:
-			return l.found(m)
+			if err = l.afterBuilder(); err == nil {
+				return l.found(m)
+			}
 		default:
 			err = fmt.Errorf("bug in ocirt: the builder sent message %d", m.Kind)
 		}
@@ -141,6 +143,46 @@ func (l *launch) answer(n int) error {
 		return &step.Error{Step: e.Step.String(), From: e.From, Where: "host", Err: err}
 	}
 	return wire.Send(l.wire, wire.Message{Kind: wire.Answer, Step: n})
+}
+
+// hostTail is the number of the first step that the builder is not needed for: from there on
+// all are the host's.
+func hostTail(sandbox []step.Entry) int {
+	n := len(sandbox)
+	for ; n > 0; n-- {
+		if _, ok := sandbox[n-1].Step.(step.HostStep); !ok {
+			break
+		}
+	}
+	return n
+}
+
+// afterBuilder does the last of the host's steps when the builder has ended. It is in the
+// container's cgroup, and ten times as large as the smallest limit of memory.
+func (l *launch) afterBuilder() error {
+	tail := hostTail(l.Plan.Sandbox)
+	if tail == len(l.Plan.Sandbox) {
+		return nil
+	}
+	for {
+		m, err := wire.Receive(l.wire)
+		if errors.Is(err, wire.ErrGone) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		closeFiles(m.Files)
+	}
+	l.Host.Pid = l.init()
+	for _, e := range l.Plan.Sandbox[tail:] {
+		if s, ok := e.Step.(step.HostStep); ok {
+			if err := s.Do(l.Host); err != nil {
+				return &step.Error{Step: e.Step.String(), From: e.From, Where: "host", Err: err}
+			}
+		}
+	}
+	return nil
 }
 
 func (l *launch) remoteFault(m wire.Message) error {

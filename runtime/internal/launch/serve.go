@@ -59,7 +59,7 @@ func Serve() error {
 	sandbox := &step.Sandbox{Input: in, Pid: pid, Warn: func(format string, args ...any) {
 		_ = wire.Send(sock, wire.Message{Kind: wire.Log, Text: fmt.Sprintf(format, args...)})
 	}}
-	for i, e := range pl.Sandbox {
+	for i, e := range pl.Sandbox[:hostTail(pl.Sandbox)] {
 		switch s := e.Step.(type) {
 		case step.SandboxStep:
 			sandbox.Files = files[i+1]

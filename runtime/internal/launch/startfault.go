@@ -34,5 +34,10 @@ func StartFault(in *step.Input, r entry.Record, fromEnd int) (err error, exec bo
 		out.Step, out.From = final[n].Step.String(), final[n].From
 		out.Err = explained(final[n].Step, r.Errno, fault)
 	}
+	if calls, err := plan.FinalCalls(in); err == nil {
+		if why := plan.Denied(in, calls, len(calls)-fromEnd, r.Errno); why != "" {
+			out.Err = fmt.Errorf("%w: %s", fault, why)
+		}
+	}
 	return out, n >= 0 && n == len(final)-1
 }

@@ -63,6 +63,18 @@ func Cgroup2(t testing.TB) {
 	Feature(t, "cgroup2", ok, fmt.Sprintf("no writable cgroup2 on /sys/fs/cgroup (cgroup2 mounts: %q)", mounts))
 }
 
+// Systemd is for tests that ask systemd for units: root the system's, an ordinary user their
+// own.
+func Systemd(t testing.TB) {
+	t.Helper()
+	path := "/run/systemd/private"
+	if os.Geteuid() != 0 {
+		path = os.Getenv("XDG_RUNTIME_DIR") + "/systemd/private"
+	}
+	_, err := os.Stat(path)
+	Feature(t, "systemd", err == nil, fmt.Sprintf("no systemd to ask: %v", err))
+}
+
 // Tool is for tests that run another program. It returns the program's path.
 func Tool(t testing.TB, name string) string {
 	t.Helper()

@@ -15,6 +15,7 @@ type Enter struct {
 	First   int   // number in the plan of the first step of Steps
 	Tasks   []int // descriptors of cgroup v1 tasks files
 	Later   int   // so many tasks files come by message instead: the groups are being made
+	Hold    bool  // wait until the cgroups are made even if no tasks files come
 	Joined  []int // descriptors of the namespaces to join, in the order of Set.Join; -1: leave out
 	Keep    int   // descriptors below this one stay open when the namespaces are entered
 
@@ -77,6 +78,9 @@ func (s *Set) Lower(e Enter) (Points, error) {
 			p.Call(unix.SYS_WRITE, f, zero, 1).Label("join cgroup")
 			p.Call(unix.SYS_CLOSE, f).Label("close a tasks file")
 		}
+	}
+	if e.Hold && e.Later == 0 {
+		p.Wait("wait for the cgroups")
 	}
 	s.join(e)
 	s.makeUser(e, &at)

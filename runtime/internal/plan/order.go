@@ -4,9 +4,11 @@ import (
 	"slices"
 
 	"github.com/ocirt/ocirt/runtime/internal/cgroup"
+	"github.com/ocirt/ocirt/runtime/internal/lsm"
 	"github.com/ocirt/ocirt/runtime/internal/netdev"
 	"github.com/ocirt/ocirt/runtime/internal/ns"
 	"github.com/ocirt/ocirt/runtime/internal/process"
+	"github.com/ocirt/ocirt/runtime/internal/rdt"
 	"github.com/ocirt/ocirt/runtime/internal/rootfs"
 	"github.com/ocirt/ocirt/runtime/internal/seccomp"
 	"github.com/ocirt/ocirt/runtime/internal/step"
@@ -27,6 +29,7 @@ type Part func(*step.Input, step.Emit) error
 func host() []Part {
 	return []Part{
 		cgroup.Compile,
+		rdt.Groups,
 	}
 }
 
@@ -42,6 +45,8 @@ func enter() []Part {
 // sandbox is what makes the container a place. Only create does it.
 func sandbox() []Part {
 	return []Part{
+		rdt.Assign,     // host; as soon as there is a process
+		netdev.Devices, // host; before anything in the container can look for them
 		netdev.Loopback,
 		rootfs.Prepare,      // propagation first, or mounts leak to the host
 		rootfs.Mounts,       // in the order of config.json
@@ -70,20 +75,26 @@ func sandbox() []Part {
 // they cannot drift apart.
 func settings() []Part {
 	return []Part{
-		process.Signals,        // ignored and blocked ones back to default
-		process.SessionKeyring, // before the ids change: the keyring belongs to the caller's quota
-		process.Affinity,       // after the cgroup, whose cpuset limits it
-		process.Scheduler,      // needs CAP_SYS_NICE
-		process.IOPriority,     // the same
+		process.Signals,          // ignored and blocked ones back to default
+		created(lsm.Keys),        // the keyring is the first key
+		process.SessionKeyring,   // before the ids change: the keyring belongs to the caller's quota
+		process.Affinity,         // after the cgroup, whose cpuset limits it
+		enterAt(beforeScheduler), // exec: what a fork would undo
+		process.Scheduler,        // needs CAP_SYS_NICE
+		process.IOPriority,       // the same
 		process.MemoryPolicy,
 		process.Personality,
 		rootfs.Enter,           // only where the builder's change of root does not move init
 		process.EnterDirectory, // by a handle, while still root: the user may lack the right to search
+		created(lsm.AppArmor),  // while init may still mount a procfs to do it safely
+		created(lsm.SELinux),   // the same; both take effect at execve
 		process.Capabilities,   // the bounding set needs CAP_SETPCAP, which goes with the ids
+		enterAt(beforeFilter),  // exec: the filter may forbid to fork
 		seccomp.WithPrivilege,  // loading needs CAP_SYS_ADMIN, which goes with the ids; what follows must be allowed by the profile
 		process.User,
 		process.NoNewPrivileges,
 		process.Umask,
+		enterAt(atLast), // exec: the container sees the process from here on
 	}
 }
 
@@ -117,5 +128,30 @@ func hookFinal() []Part {
 // createOrder is the process section of create.
 func createOrder() []Part { return slices.Concat(settings(), pause(), final()) }
 
+// execEnter is done by a further process before it joins the container: by its own /proc,
+// and with the host's privileges.
+func execEnter() []Part {
+	return []Part{
+		process.OOMScore,
+		process.LimitsRoom,
+		lsm.Keys,
+		lsm.AppArmor,            // takes effect at execve, and outlives the forks until then
+		lsm.SELinux,             // the same
+		process.InitialAffinity, // before the cgroup is joined
+		rdt.Join,                // by the host's file system
+	}
+}
+
+// execLook is found out on the host, in the container's root, before there is a process.
+func execLook() []Part {
+	return []Part{
+		tty.Console,
+		process.Home,
+		process.FindExecutable,
+	}
+}
+
 // execOrder is that of a further process in a container.
-func execOrder() []Part { return slices.Concat(settings(), final()) }
+func execOrder() []Part {
+	return slices.Concat([]Part{tty.Own}, settings(), []Part{tty.Attach, Await}, final())
+}

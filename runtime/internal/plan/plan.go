@@ -7,7 +7,6 @@ package plan
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/ocirt/ocirt/runtime/internal/ns"
 	"github.com/ocirt/ocirt/runtime/internal/step"
@@ -43,13 +42,6 @@ func Compile(in *step.Input) (*Plan, error) {
 		return p, nil
 	}
 	return p, compile(in, &p.Process, createOrder())
-}
-
-// CompileExec makes the plan of a further process in a container that runs: it has only a
-// Process section, the same settings as the container's first process.
-func CompileExec(in *step.Input) (*Plan, error) {
-	p := &Plan{Namespaces: ns.Compile(in)}
-	return p, compile(in, &p.Process, execOrder())
 }
 
 func compile(in *step.Input, to *[]step.Entry, parts []Part) error {
@@ -110,11 +102,4 @@ func Final(in *step.Input) ([]step.Entry, error) {
 	var entries []step.Entry
 	err := compile(in, &entries, final())
 	return entries, err
-}
-
-// CompileHook makes the plan of a startContainer hook: the settings of the container's
-// process, without an execve, because what is executed is the hook's.
-func CompileHook(in *step.Input) (*Plan, error) {
-	p := &Plan{Namespaces: ns.Compile(in)}
-	return p, compile(in, &p.Process, slices.Concat(settings(), hookFinal()))
 }

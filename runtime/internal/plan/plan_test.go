@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the plans under testdata")
 
-// input reads a case: config.json, and optionally facts.json and options.json over the
+// input reads a case: config.json, and optionally facts.json, options.json and others over the
 // defaults of a root on a hybrid host.
 func input(t *testing.T, a *txtar.Archive) *step.Input {
 	t.Helper()
@@ -41,6 +41,8 @@ func input(t *testing.T, a *txtar.Archive) *step.Input {
 		case "cgroups.json":
 			in.Cgroups = nil
 			err = json.Unmarshal(f.Data, &in.Cgroups)
+		case "unit.json":
+			err = json.Unmarshal(f.Data, &in.Unit)
 		}
 		if err != nil {
 			t.Fatalf("%s: %v", f.Name, err)

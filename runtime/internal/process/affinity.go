@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -156,6 +157,17 @@ func (s SetMemoryPolicy) Lower(i *step.Init) error {
 		c.May(unix.ENOSYS, unix.EPERM)
 	}
 	return nil
+}
+
+// Explain adds to the errno of the call of Lower.
+func (s SetMemoryPolicy) Explain(errno syscall.Errno) string {
+	switch errno {
+	case unix.EINVAL:
+		return "a memory node is missing or forbidden by the cpuset, or mode and flags do not go together"
+	case unix.ENOSYS:
+		return "this kernel knows no memory nodes"
+	}
+	return ""
 }
 
 // setNumbers sets the bits of a list such as "0-3,7" (cpuset(7), "List format").

@@ -72,9 +72,13 @@ func (s FindProgram) find(root *os.File) (string, error) {
 		return "", ErrNotFound
 	}
 	if strings.Contains(s.Name, "/") {
-		return s.Name, s.check(root, s.Name)
+		err := s.check(root, s.Name)
+		if s.hidden(err) {
+			err = nil
+		}
+		return s.Name, err
 	}
-	hint := ""
+	hint, perhaps := "", ""
 	for dir := range strings.SplitSeq(s.Path, ":") {
 		if s.Path == "" {
 			break
@@ -87,12 +91,25 @@ func (s FindProgram) find(root *os.File) (string, error) {
 		if err == nil {
 			return candidate, nil
 		}
+		if perhaps == "" && s.hidden(err) {
+			perhaps = candidate
+		}
 		var no refused
 		if hint == "" && errors.As(err, &no) {
 			hint = fmt.Sprintf("; %s may not be executed (%s)", word(candidate), no.why)
 		}
 	}
+	if perhaps != "" {
+		return perhaps, nil
+	}
 	return "", fmt.Errorf("%w (PATH is %s%s)", ErrNotFound, word(s.Path), hint)
+}
+
+// hidden reports whether a file could not be looked at from outside of the user namespace:
+// then execve tells.
+func (s FindProgram) hidden(err error) bool {
+	var no refused
+	return s.User.Foreign && errors.Is(err, unix.EACCES) && !errors.As(err, &no)
 }
 
 // check says whether a file could be executed.

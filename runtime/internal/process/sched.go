@@ -114,8 +114,20 @@ func (s SetScheduler) Lower(i *step.Init) error {
 
 // Explain adds to the errno of the call of Lower.
 func (s SetScheduler) Explain(errno syscall.Errno) string {
-	if errno == unix.EPERM && policyNames[s.Policy] == specs.SchedDeadline {
+	switch policy := policyNames[s.Policy]; {
+	case policy == specs.SchedDeadline && errno == unix.EPERM:
 		return "process scheduler can't be used together with AllowedCPUs"
+	case policy == specs.SchedDeadline && errno == unix.EBUSY:
+		return "the processors have no such share of time left for deadlines (sysctl kernel.sched_rt_runtime_us)"
+	case (policy == specs.SchedFIFO || policy == specs.SchedRR) && errno == unix.EPERM:
+		return "CAP_SYS_NICE is needed, and in a cgroup of version 1 a share of real time: " +
+			"cpu.rt_runtime_us, which linux.resources.cpu.realtimeRuntime sets"
+	case errno == unix.EPERM || errno == unix.EACCES:
+		return "CAP_SYS_NICE is needed"
+	case errno == unix.EOPNOTSUPP:
+		return "this kernel does not clamp utilization"
+	case policy == specs.SchedISO && errno == unix.EINVAL:
+		return "no kernel has this policy"
 	}
 	return ""
 }
@@ -166,4 +178,12 @@ func (s SetIOPriority) Lower(i *step.Init) error {
 		c.May(unix.ENOSYS, unix.EPERM)
 	}
 	return nil
+}
+
+// Explain adds to the errno of the call of Lower.
+func (s SetIOPriority) Explain(errno syscall.Errno) string {
+	if errno == unix.EPERM {
+		return "CAP_SYS_NICE or CAP_SYS_ADMIN is needed"
+	}
+	return ""
 }

@@ -53,16 +53,13 @@ func givable(f *os.File, mode uint32) bool {
 }
 
 // hostUID is what a user of the container is to ocirt. It is not known for a user
-// namespace that is joined.
+// namespace that is joined by create.
 func hostUID(in *step.Input, uid uint32) (int, bool) {
 	if !in.UserNS() {
 		return int(uid), true
 	}
-	l := in.Bundle.Spec.Linux
-	for _, m := range l.UIDMappings {
-		if uid >= m.ContainerID && uid-m.ContainerID < m.Size {
-			return int(m.HostID + (uid - m.ContainerID)), true
-		}
+	if in.Join != nil {
+		return step.HostID(in.Join.UIDs, uid)
 	}
-	return 0, false
+	return step.HostID(in.Bundle.Spec.Linux.UIDMappings, uid)
 }

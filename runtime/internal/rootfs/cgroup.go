@@ -93,7 +93,7 @@ func (s MountCgroup2) do(b *step.Sandbox) error {
 	}
 	if errors.Is(err, unix.ENOENT) {
 		// Nothing to show, but the place must not be writable either.
-		mount, err = emptyDir()
+		mount, err = emptyDir(nil)
 		list = nil
 	}
 	if err != nil {

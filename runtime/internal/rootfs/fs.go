@@ -189,7 +189,11 @@ func setLabel(mount *os.File, label string) error {
 	if label == "" {
 		return nil
 	}
-	return os.NewSyscallError("setxattr", unix.Setxattr(linux.ProcPath(mount), "security.selinux", []byte(label), 0))
+	err := unix.Setxattr(linux.ProcPath(mount), "security.selinux", []byte(label), 0)
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return nil // the policy gives its files no labels, so there are none to forbid anything
+	}
+	return os.NewSyscallError("setxattr", err)
 }
 
 // AttachProc mounts a procfs. It shows the pid namespace of the process that makes it, so

@@ -14,7 +14,10 @@ import (
 )
 
 // Mask hides files behind /dev/null and directories behind an empty one.
-type Mask struct{ UnsafePaths []string }
+type Mask struct {
+	UnsafePaths []string
+	Data        []string // options of the empty one: its SELinux label
+}
 
 // ProtectPaths makes paths read-only with all that is mounted below them.
 type ProtectPaths struct{ UnsafePaths []string }
@@ -25,7 +28,7 @@ func MaskedPaths(in *step.Input, emit step.Emit) error {
 	if l == nil || len(l.MaskedPaths) == 0 || in.Namespace(specs.MountNamespace) == nil {
 		return nil
 	}
-	emit("/linux/maskedPaths", Mask{l.MaskedPaths})
+	emit("/linux/maskedPaths", Mask{l.MaskedPaths, labelOption(in, "tmpfs")})
 	return nil
 }
 
@@ -53,7 +56,7 @@ func count(list []string) string {
 // wrong is an error, because a path left open is worse than a container that does not
 // start.
 func (s Mask) Do(b *step.Sandbox) error {
-	var m masks
+	m := masks{data: s.Data}
 	defer m.close()
 	for _, p := range s.UnsafePaths {
 		if err := m.mask(b.Root, p); err != nil {
@@ -65,7 +68,10 @@ func (s Mask) Do(b *step.Sandbox) error {
 
 // masks are the two mounts that everything is hidden behind, made when needed. After the
 // first use they are attached, and are copied for the next.
-type masks struct{ file, dir *os.File }
+type masks struct {
+	file, dir *os.File
+	data      []string
+}
 
 func (m *masks) close() {
 	for _, f := range []*os.File{m.file, m.dir} {
@@ -90,7 +96,7 @@ func (m *masks) mask(root *os.File, unsafePath string) error {
 	}
 	kept, create := &m.file, func() (*os.File, error) { return null(root) }
 	if dir {
-		kept, create = &m.dir, emptyDir
+		kept, create = &m.dir, func() (*os.File, error) { return emptyDir(m.data) }
 	}
 	if *kept == nil {
 		if *kept, err = create(); err != nil {
@@ -127,7 +133,7 @@ func null(root *os.File) (*os.File, error) {
 
 // emptyDir is a detached directory in which nothing is and can be: one for all, because
 // each file system costs the kernel memory.
-func emptyDir() (*os.File, error) {
+func emptyDir(data []string) (*os.File, error) {
 	fs, err := linux.NewFilesystem("tmpfs")
 	if err != nil {
 		return nil, err
@@ -137,6 +143,9 @@ func emptyDir() (*os.File, error) {
 		if err := fs.Set(set[0], set[1]); err != nil {
 			return nil, err
 		}
+	}
+	if err := configure(fs, Super{}, data); err != nil {
+		return nil, err
 	}
 	if err := fs.Create(); err != nil {
 		return nil, err

@@ -41,7 +41,9 @@ func compileMount(in *step.Input, i int, m specs.Mount) (step.Step, error) {
 	if isBind(m, &o) && !o.remount {
 		return compileTree(in, m, &o, place)
 	}
-	o.data = append(o.data, labelOption(in, m.Type)...)
+	if !o.remount { // which leaves labels as they are
+		o.data = append(o.data, labelOption(in, m.Type)...)
+	}
 	switch {
 	case o.remount:
 		return Remount{place, o.attr, o.recAttr, o.super, o.propagation, o.data, isBind(m, &o)}, nil
@@ -72,18 +74,27 @@ func isBind(m specs.Mount, o *options) bool {
 	return o.bind || m.Type == "bind" || m.Type == "rbind"
 }
 
-// labelOption is the option that gives a file system the container's SELinux label; proc,
-// sysfs and mqueue do not take it.
+// contextType is crun's annotation for which of SELinux's options carries the label of
+// mounts: context, unless it says another (mount(8)).
+const contextType = "run.oci.mount_context_type"
+
+// labelOption is the option that gives a file system the container's SELinux label. proc,
+// sysfs and mqueue do not take it, and a cgroup file system has the one that it was first
+// mounted with.
 func labelOption(in *step.Input, fstype string) []string {
 	l := in.Bundle.Spec.Linux
 	if l == nil || l.MountLabel == "" || !in.Facts.SELinux {
 		return nil
 	}
 	switch fstype {
-	case "proc", "sysfs", "mqueue":
+	case "proc", "sysfs", "mqueue", "cgroup", "cgroup2":
 		return nil
 	}
-	return []string{"context=" + l.MountLabel}
+	option := "context"
+	if o := in.Bundle.Spec.Annotations[contextType]; o != "" {
+		option = o
+	}
+	return []string{option + "=" + l.MountLabel}
 }
 
 // checkProc enforces what may be mounted on and below /proc: the container's security

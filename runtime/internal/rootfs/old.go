@@ -32,7 +32,7 @@ func (s Mount) needsOldCall() bool {
 // oldMount mounts in one call on the target, which is made the working directory, so that
 // no path is resolved.
 func (s Mount) oldMount(b *step.Sandbox, target *os.File) error {
-	data := strings.Join(s.Data, ",")
+	data := oldData(s.Data)
 	if len(data) > maxData {
 		return errors.New("options are longer than a page")
 	}
@@ -62,6 +62,18 @@ func (s Mount) oldMount(b *step.Sandbox, target *os.File) error {
 		return err
 	}
 	return setLabel(mount, s.Label)
+}
+
+// oldData joins options. An SELinux label has commas of its own, so it is quoted.
+func oldData(data []string) string {
+	quoted := make([]string, 0, len(data))
+	for _, d := range data {
+		if key, value, ok := strings.Cut(d, "="); ok && strings.HasSuffix(key, "context") && strings.Contains(value, ",") && value[0] != '"' {
+			d = key + `="` + value + `"`
+		}
+		quoted = append(quoted, d)
+	}
+	return strings.Join(quoted, ",")
 }
 
 // oldFlags translates MOUNT_ATTR_* into MS_*.

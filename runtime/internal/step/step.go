@@ -90,6 +90,7 @@ type Input struct {
 	Options Options        // what was asked for on the command line
 	Facts   Facts          // what was probed about this host
 	Cgroups []Cgroup       // where the container's cgroups will be
+	Unit    Unit           // what systemd makes them as; zero if it does not
 	Join    *Join          // nil for create; the running container for exec
 }
 
@@ -103,6 +104,7 @@ type Options struct {
 	ListenNames  string `json:"listenNames,omitempty"` // LISTEN_FDNAMES: names of the ListenFDs, separated by colons
 	NotifyDir    string `json:"notifyDir,omitempty"`   // on the host, of the socket for sd_notify; empty: none
 	Rootless     bool   `json:"rootless,omitempty"`
+	NoCgroups    bool   `json:"noCgroups,omitempty"` // the container stays in its caller's cgroups
 }
 
 // Where a container finds the socket for sd_notify.
@@ -136,9 +138,29 @@ type Cgroup struct {
 	Path  string `json:"path"`  // the container's group as an absolute path on the host
 }
 
+// A Unit is the systemd unit that a container's cgroups are.
+type Unit struct {
+	Name  string `json:"name,omitempty"`  // "ocirt-demo.scope"
+	Slice string `json:"slice,omitempty"` // in which it lies: "system.slice"
+}
+
 // Join is the running container that an exec enters.
 type Join struct {
-	Pid int
+	Pid int // of init in ocirt's pid namespace
+
+	// UIDs and GIDs are the maps of init's user namespace to ocirt's, as the kernel has
+	// them; empty where it is ocirt's own.
+	UIDs, GIDs []specs.LinuxIDMapping
+}
+
+// HostID is what an id of a container is outside of it, and false if it is nothing there.
+func HostID(maps []specs.LinuxIDMapping, id uint32) (int, bool) {
+	for _, m := range maps {
+		if id >= m.ContainerID && id-m.ContainerID < m.Size {
+			return int(m.HostID + (id - m.ContainerID)), true
+		}
+	}
+	return 0, false
 }
 
 // Host is what a step is given that is done in ocirt's own namespaces.
@@ -153,7 +175,26 @@ type Host struct {
 	Tasks    []*os.File
 	CgroupFD *os.File
 
+	// Systemd is the connection to systemd; nil if it does not make the cgroups.
+	Systemd Systemd
+
+	ResctrlMade []string // directories of resource groups, outermost first
+
+	// Loans are what steps of the sandbox section took from the host for the container.
+	Loans []Loan
+
 	Warn func(format string, args ...any)
+}
+
+// Systemd is a connection to systemd, which only the steps of package cgroup know how to
+// use.
+type Systemd interface{ Close() }
+
+// A Loan is something of the host's that would be lost with a container whose create
+// failed: it is returned while the container still exists. If create succeeds it is kept.
+type Loan interface {
+	Return() error
+	Keep() // lets go of what Return would need
 }
 
 // Sandbox is what a step is given that is done in the container's namespaces.

@@ -113,6 +113,9 @@ func TestVerify(t *testing.T) {
 		"made":       func(r *Record) { r.Cgroup.Made = append(r.Cgroup.Made, "/sys/fs/cgroup/memory") },
 		"path":       func(r *Record) { r.Cgroup.Path = "/b" },
 		"manager":    func(r *Record) { r.Cgroup.Manager = "none" },
+		"unit":       func(r *Record) { r.Cgroup.Unit = "other.scope" },
+		"no unit":    func(r *Record) { r.Cgroup.Unit = "" },
+		"systemd":    func(r *Record) { r.Cgroup.User = false },
 	} {
 		rec := sample("x")
 		must(t, d.Verify(rec))

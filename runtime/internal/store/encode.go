@@ -39,19 +39,23 @@ func encodeRecord(r *Record, full bool) ([]byte, error) {
 		w.uint("init_calls", uint64(r.InitCalls))
 	}
 	w.cgroup(&r.Cgroup)
+	w.list("resctrl", r.Resctrl)
 	w.flag("pid_namespace", r.PidNamespace)
 	w.flag("rootless", r.Rootless)
 	w.flag("no_pivot", r.NoPivot)
+	w.flag("no_new_keyring", r.NoNewKeyring)
 	w.uint("owner", uint64(r.Owner))
 	w.some("last_error", strings.ToValidUTF8(r.LastError, "\uFFFD"))
-	if full && len(r.Config) > 0 {
-		p := &parser{data: r.Config, depth: 1, field: "oci_config"}
-		p.skip()
-		if p.end(); p.err != nil {
-			return nil, p.err
+	if full {
+		if err := w.json("resources", r.Resources); err != nil {
+			return nil, err
 		}
-		w.key("oci_config")
-		w.b = append(w.b, r.Config...)
+		if err := w.json("intel_rdt", r.IntelRdt); err != nil {
+			return nil, err
+		}
+		if err := w.json("oci_config", r.Config); err != nil {
+			return nil, err
+		}
 	}
 	w.b = append(w.b, "\n}\n"...)
 	if len(w.b) > maxRecord {
@@ -112,14 +116,9 @@ func (w *writer) cgroup(c *CgroupRecord) {
 	w.b = append(w.b, '{')
 	w.some("manager", c.Manager)
 	w.some("path", c.Path)
-	if len(c.Made) > 0 {
-		w.key("made")
-		for i, dir := range c.Made {
-			w.b = append(w.b, "[,"[min(i, 1)])
-			w.quote(dir)
-		}
-		w.b = append(w.b, ']')
-	}
+	w.list("made", c.Made)
+	w.some("unit", c.Unit)
+	w.flag("user", c.User)
 	w.b = append(w.b, '}')
 	w.inner = false
 	if c.Paths == nil {
@@ -138,6 +137,34 @@ func (w *writer) cgroup(c *CgroupRecord) {
 	}
 	w.b = append(w.b, '}')
 	w.inner = false
+}
+
+// list writes strings, unless there are none.
+func (w *writer) list(key string, values []string) {
+	if len(values) == 0 {
+		return
+	}
+	w.key(key)
+	for i, s := range values {
+		w.b = append(w.b, "[,"[min(i, 1)])
+		w.quote(s)
+	}
+	w.b = append(w.b, ']')
+}
+
+// json writes a value that is JSON already, unless there is none.
+func (w *writer) json(key string, value []byte) error {
+	if len(value) == 0 {
+		return nil
+	}
+	p := &parser{data: value, depth: 1, field: key}
+	p.skip()
+	if p.end(); p.err != nil {
+		return p.err
+	}
+	w.key(key)
+	w.b = append(w.b, value...)
+	return nil
 }
 
 // quote appends a string. There is no way to write one that is not UTF-8.

@@ -199,8 +199,10 @@ func sample(id string) *Record {
 			Manager: "cgroupfs", Path: "/a/b",
 			Paths: map[string]string{"memory": "/sys/fs/cgroup/memory/a/b", "pids": "/sys/fs/cgroup/pids/a/b"},
 			Made:  []string{"/sys/fs/cgroup/memory/a", "/sys/fs/cgroup/memory/a/b"},
+			Unit:  `ocirt-a\x2bb.scope`, User: true,
 		},
 		PidNamespace: true, Rootless: true, NoPivot: true, Owner: 1000, LastError: "x\x00y\u2028\u00e9",
+		Resources: []byte(`{"pids":{"limit":-1}}`), IntelRdt: []byte(`{"closID":"a"}`),
 		Config: []byte("{\n\t\"ociVersion\": \"1.3.0\", \"n\": [1, -2.5e3, null, \"\\u00e9\"]}"),
 	}
 }

@@ -43,15 +43,25 @@ type Record struct {
 	StartTime uint64 // of that process: field 22 of /proc/PID/stat, in clock ticks
 	Cgroup    CgroupRecord
 
+	Resctrl []string // directories of its resource groups, to be removed with it, outermost first
+
 	PidNamespace bool   // it has a pid namespace of its own: killing init kills all
 	Rootless     bool   // made without host privileges
 	NoPivot      bool   // made with --no-pivot
+	NoNewKeyring bool   // made with --no-new-keyring
 	Owner        uint32 // uid of the creator
 	LastError    string // why the last command on it failed, for humans
 
 	// Config is config.json as it was at creation. Later changes to the file
 	// have no effect on this container.
 	Config []byte
+
+	// Resources are the limits that hold, as JSON like linux.resources, if they have
+	// been changed since; otherwise they are those of Config.
+	Resources []byte
+
+	// IntelRdt is the same of linux.intelRdt.
+	IntelRdt []byte
 }
 
 // A CgroupRecord says which cgroups belong to the container.
@@ -60,6 +70,8 @@ type CgroupRecord struct {
 	Path    string            // cgroupsPath after defaulting
 	Paths   map[string]string // directory of each hierarchy, absolute; key "" on v2
 	Made    []string          // directories made for it, outermost first, absolute
+	Unit    string            // the systemd unit that they are: "ocirt-demo.scope"; empty: none
+	User    bool              // of the user's systemd
 }
 
 // Process is the identity of the container's init.
@@ -133,11 +145,19 @@ func (r *Record) check() error {
 	if r.InitCalls < 0 || r.InitCalls > maxCalls {
 		return fmt.Errorf("init_calls: %d", r.InitCalls)
 	}
+	for i, dir := range r.Resctrl {
+		if err := checkDir(dir); err != nil {
+			return fmt.Errorf("resctrl[%d]: %w", i, err)
+		}
+	}
 	return r.Cgroup.check()
 }
 
 // check refuses directories that cannot have been made for a container.
 func (c *CgroupRecord) check() error {
+	if u := c.Unit; u != "" && (len(u) > 255 || strings.ContainsAny(u, "/\x00") || !strings.HasSuffix(u, ".scope") && !strings.HasSuffix(u, ".slice")) {
+		return fmt.Errorf("cgroup.unit: %q is not the unit of a container", u)
+	}
 	for hierarchy, dir := range c.Paths {
 		if err := checkDir(dir); err != nil {
 			return fmt.Errorf("cgroup_paths.%s: %w", hierarchy, err)
@@ -224,25 +244,47 @@ func (r *Record) member(p *parser, key string) {
 		p.object(func(key string) { r.Cgroup.member(p, key) })
 	case "init_calls":
 		r.InitCalls = int(p.uint(maxCalls))
+	case "resctrl":
+		r.Resctrl = p.strings()
 	case "cgroup_paths":
 		r.Cgroup.Paths = map[string]string{}
 		p.object(func(key string) { r.Cgroup.Paths[key] = p.string() })
-	case "pid_namespace":
-		r.PidNamespace = p.bool()
-	case "rootless":
-		r.Rootless = p.bool()
-	case "no_pivot":
-		r.NoPivot = p.bool()
+	case "pid_namespace", "rootless", "no_pivot", "no_new_keyring":
+		*r.flag(key) = p.bool()
 	case "owner":
 		r.Owner = uint32(p.uint(1<<32 - 1))
 	case "last_error":
 		r.LastError = p.string()
+	case "resources":
+		raw := p.skip()
+		r.Resources = raw[:len(raw):len(raw)]
+	case "intel_rdt":
+		raw := p.skip()
+		r.IntelRdt = raw[:len(raw):len(raw)]
 	case "oci_config":
 		raw := p.skip() // not copied: it is nearly all of the file
 		r.Config = raw[:len(raw):len(raw)]
 	default:
 		p.skip()
 	}
+}
+
+func (p *parser) strings() (list []string) {
+	p.array(func() { list = append(list, p.string()) })
+	return list
+}
+
+// flag is the bool that a key is of.
+func (r *Record) flag(key string) *bool {
+	switch key {
+	case "pid_namespace":
+		return &r.PidNamespace
+	case "rootless":
+		return &r.Rootless
+	case "no_pivot":
+		return &r.NoPivot
+	}
+	return &r.NoNewKeyring
 }
 
 func (c *CgroupRecord) member(p *parser, key string) {
@@ -252,8 +294,11 @@ func (c *CgroupRecord) member(p *parser, key string) {
 	case "path":
 		c.Path = p.string()
 	case "made":
-		c.Made = nil
-		p.array(func() { c.Made = append(c.Made, p.string()) })
+		c.Made = p.strings()
+	case "unit":
+		c.Unit = p.string()
+	case "user":
+		c.User = p.bool()
 	default:
 		p.skip()
 	}

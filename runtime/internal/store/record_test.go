@@ -70,7 +70,7 @@ func TestIntentHasNoConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := sample("demo")
-	want.Config = nil
+	want.Config, want.Resources, want.IntelRdt = nil, nil, nil
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -200,6 +200,8 @@ func TestEncodeRefuses(t *testing.T) {
 		"config":     func(r *Record) { r.Config = []byte("{") },
 		"two values": func(r *Record) { r.Config = []byte("{} {}") },
 		"cgroup":     func(r *Record) { r.Cgroup.Made = []string{"/etc"} },
+		"a service":  func(r *Record) { r.Cgroup.Unit = "sshd.service" },
+		"unit path":  func(r *Record) { r.Cgroup.Unit = "a/b.scope" },
 		"year":       func(r *Record) { r.Created = time.Date(20000, 1, 1, 0, 0, 0, 0, time.UTC) },
 	} {
 		rec := sample("demo")

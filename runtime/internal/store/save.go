@@ -124,6 +124,8 @@ func contradiction(rec, intent *Record) string {
 		return "cgroup.path"
 	case rec.Cgroup.Manager != "" && rec.Cgroup.Manager != intent.Cgroup.Manager:
 		return "cgroup.manager"
+	case rec.Cgroup.Unit != intent.Cgroup.Unit || rec.Cgroup.User != intent.Cgroup.User:
+		return "cgroup.unit"
 	}
 	for hierarchy, dir := range rec.Cgroup.Paths {
 		if intent.Cgroup.Paths[hierarchy] != dir {

@@ -19,7 +19,14 @@ type OpenConsole struct {
 	Rows, Columns uint16 // 0: as the kernel makes it
 	UID           uint32 // owner of the process's end
 	Place         bool   // show it as /dev/console
+
+	// Root is set where the step is done on the host for a container with a user namespace:
+	// the container's root there, who would own the terminal if it had opened it.
+	Root *Owner
 }
+
+// An Owner is a user and a group.
+type Owner struct{ UID, GID int }
 
 // UseConsole makes the terminal the process's standard streams and its controlling
 // terminal.
@@ -32,7 +39,10 @@ func Console(in *step.Input, emit step.Emit) error {
 	if p == nil || !p.Terminal {
 		return nil
 	}
-	s := OpenConsole{UID: p.User.UID, Place: in.Join == nil && in.Namespace(specs.MountNamespace) != nil}
+	s := OpenConsole{UID: p.User.UID, Place: in.Namespace(specs.MountNamespace) != nil}
+	if in.Join != nil {
+		s = OpenConsole{Root: rootOf(in)}
+	}
 	if size := p.ConsoleSize; size != nil {
 		if size.Height > 1<<16-1 || size.Width > 1<<16-1 {
 			return fmt.Errorf("process.consoleSize: %dx%d is larger than 65535", size.Width, size.Height)
@@ -45,7 +55,11 @@ func Console(in *step.Input, emit step.Emit) error {
 
 // Attach compiles the process's part of process.terminal. It must stand after setsid.
 func Attach(in *step.Input, emit step.Emit) error {
-	if in.Process != nil && in.Process.Terminal {
+	switch {
+	case in.Process == nil || !in.Process.Terminal:
+	case in.Join != nil:
+		emit("/process/terminal", ControlConsole{})
+	default:
 		emit("/process/terminal", UseConsole{})
 	}
 	return nil
@@ -188,6 +202,9 @@ func (s OpenConsole) setUp(master, peer *os.File) error {
 		if err := unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, &size); err != nil {
 			return os.NewSyscallError("ioctl TIOCSWINSZ", err)
 		}
+	}
+	if s.Root != nil {
+		return s.Root.take(peer)
 	}
 	if s.UID == 0 {
 		return nil

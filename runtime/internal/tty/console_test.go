@@ -2,6 +2,7 @@ package tty
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -164,8 +165,8 @@ func TestUseConsole(t *testing.T) {
 		if _, err := unix.Wait4(pid, &status, 0, nil); err != nil || status != 0 {
 			t.Errorf("status %v, %v", status, err)
 		}
-		out := make([]byte, 16)
-		if n, err := b.Master.Read(out); err != nil || string(out[:n]) != "abbb" {
+		out := make([]byte, len("abbb"))
+		if n, err := io.ReadFull(b.Master, out); err != nil || string(out) != "abbb" {
 			t.Errorf("%q, %v", out[:n], err)
 		}
 	})

@@ -86,6 +86,7 @@ func EncodeInput(in *step.Input) string {
 	e.Bool(o.NoPivot)
 	e.Bool(o.NoNewKeyring)
 	e.Bool(o.Rootless)
+	e.Bool(o.NoCgroups)
 	e.Int(int64(o.PreserveFDs))
 	e.Int(int64(o.ListenFDs))
 	e.String(o.ListenNames)
@@ -101,6 +102,8 @@ func EncodeInput(in *step.Input) string {
 	e.Int(int64(f.Kernel[1]))
 	e.Bool(f.AppArmor)
 	e.Bool(f.SELinux)
+	e.String(in.Unit.Name)
+	e.String(in.Unit.Slice)
 	e.Int(int64(len(in.Cgroups)))
 	for _, c := range in.Cgroups {
 		e.String(c.Name)
@@ -116,7 +119,7 @@ func DecodeInput(s string) (in *step.Input, dir string, err error) {
 	in = &step.Input{ID: d.String()}
 	dir = d.String()
 	o := &in.Options
-	o.NoPivot, o.NoNewKeyring, o.Rootless = d.Bool(), d.Bool(), d.Bool()
+	o.NoPivot, o.NoNewKeyring, o.Rootless, o.NoCgroups = d.Bool(), d.Bool(), d.Bool(), d.Bool()
 	o.PreserveFDs, o.ListenFDs = int(d.Int()), int(d.Int())
 	o.ListenNames, o.NotifyDir = d.String(), d.String()
 	f := &in.Facts
@@ -124,6 +127,7 @@ func DecodeInput(s string) (in *step.Input, dir string, err error) {
 	f.LastCap, f.Caps = int(d.Int()), uint64(d.Int())
 	f.Kernel[0], f.Kernel[1] = int(d.Int()), int(d.Int())
 	f.AppArmor, f.SELinux = d.Bool(), d.Bool()
+	in.Unit.Name, in.Unit.Slice = d.String(), d.String()
 	n := d.Int()
 	if n < 0 || n > 64 {
 		return nil, "", errMalformed

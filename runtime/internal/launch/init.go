@@ -1,0 +1,73 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/runtime/internal/step"
+)
+
+// An Init is a container's first process, built and waiting for start.
+type Init struct {
+	Pid    int
+	Master *os.File // of its terminal, if it has one
+	Calls  int      // length of its program
+	Reaped bool     // somebody has taken its status
+	sock   int
+	loans  []step.Loan
+}
+
+// Release tells init that everything about it is recorded: from now on it waits for start
+// whatever becomes of this process.
+func (i *Init) Release() error {
+	defer i.close()
+	if err := unix.Send(i.sock, []byte{1}, unix.MSG_NOSIGNAL); err != nil {
+		return fmt.Errorf("cannot speak to init: %w", err)
+	}
+	for _, loan := range i.loans {
+		loan.Keep()
+	}
+	i.loans = nil
+	return nil
+}
+
+// Abort kills and reaps init, after what it was lent has been taken back.
+func (i *Init) Abort() error {
+	defer i.close()
+	err := giveBack(i.loans)
+	i.loans = nil
+	if i.Master != nil {
+		i.Master.Close()
+	}
+	if i.Reaped {
+		return err
+	}
+	_ = unix.Kill(i.Pid, unix.SIGKILL)
+	for {
+		if _, err := unix.Wait4(i.Pid, nil, 0, nil); err != unix.EINTR {
+			break
+		}
+	}
+	i.Reaped = true
+	return err
+}
+
+// giveBack returns what the container was lent, last first.
+func giveBack(loans []step.Loan) error {
+	var errs []error
+	for i := len(loans) - 1; i >= 0; i-- {
+		errs = append(errs, loans[i].Return())
+		loans[i].Keep()
+	}
+	return errors.Join(errs...)
+}
+
+func (i *Init) close() {
+	if i.sock >= 0 {
+		unix.Close(i.sock)
+		i.sock = -1
+	}
+}

@@ -1,0 +1,14 @@
+package process
+
+import "slices"
+
+// CapabilityNames are the capabilities that are known here, in the order of their numbers.
+func CapabilityNames() []string { return slices.Clone(capabilityNames[:]) }
+
+// MemoryModes are the modes of linux.memoryPolicy that are known here, sorted.
+func MemoryModes() []string { return slices.Sorted(slices.Values(memoryModes[:])) }
+
+// MemoryFlags are the flags of linux.memoryPolicy that are known here, sorted.
+func MemoryFlags() []string {
+	return []string{"MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"}
+}
