@@ -12,8 +12,8 @@ import (
 )
 
 // Features is what this runtime can do, as `ocirt features` prints it (runtime-spec,
-// features.md): what was built, not what this host's kernel offers. The caller may add
-// annotations.
+// features.md): what was built, not what this host's kernel offers, but for the seccomp
+// flags that it supports. The caller may add annotations.
 func Features() *features.Features {
 	yes := new(true)
 	return &features.Features{
@@ -79,6 +79,10 @@ func seccompFeatures() *features.Seccomp {
 	}
 	slices.Sort(f.Archs)
 	f.KnownFlags = []string{"SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"}
-	f.SupportedFlags = f.KnownFlags
+	for _, flag := range f.KnownFlags {
+		if seccomp.Supported(specs.LinuxSeccompFlag(flag)) {
+			f.SupportedFlags = append(f.SupportedFlags, flag)
+		}
+	}
 	return f
 }
