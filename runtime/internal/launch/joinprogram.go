@@ -1,7 +1,6 @@
 package launch
 
 import (
-	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -19,7 +18,7 @@ func (r *JoinRequest) program(report *os.File) (*entry.Program, error) {
 	p.ReportTo(p.Inherit(report)) // the first: see plan.EnterPIDNamespace
 	pidfd := p.Inherit(r.Pidfd)
 	in := &step.Init{Program: p, Input: r.Input, Listener: -1}
-	if err := r.lower(in, r.Plan.Number("enter"), r.Plan.Before); err != nil {
+	if err := lower(in, r.Plan.Number("enter"), r.Plan.Before); err != nil {
 		return nil, err
 	}
 	// Before anything of the container's can see the process.
@@ -30,7 +29,7 @@ func (r *JoinRequest) program(report *os.File) (*entry.Program, error) {
 	if r.Hook == nil {
 		in.Home, in.Exec = p.String(r.Home), p.String(r.Exec)
 	}
-	if err := r.lower(in, r.Plan.Number("process"), r.Plan.Process); err != nil {
+	if err := lower(in, r.Plan.Number("process"), r.Plan.Process); err != nil {
 		return nil, err
 	}
 	if h := r.Hook; h != nil {
@@ -98,20 +97,4 @@ func workingDirectory(in *step.Init, root entry.Slot) entry.Slot {
 		p.Call(unix.SYS_SETFSGID, 0)
 	})
 	return dir
-}
-
-// lower writes the calls of steps.
-func (r *JoinRequest) lower(in *step.Init, first int, entries []step.Entry) error {
-	for i, e := range entries {
-		in.SetStep(first + i)
-		s, ok := e.Step.(step.ProcessStep)
-		if !ok {
-			return fmt.Errorf("bug in ocirt: step %d is a %T", first+i, e.Step)
-		}
-		if err := s.Lower(in); err != nil {
-			return &step.Error{Step: e.Step.String(), From: e.From, Where: "host", Err: err}
-		}
-	}
-	in.SetStep(-1)
-	return nil
 }

@@ -223,7 +223,7 @@ func (l *launch) fork(later int) error {
 
 // before lowers the steps that are done with the host's privileges.
 func (l *launch) before(p *entry.Program) error {
-	return l.lower(&step.Init{Program: p, Input: l.Input}, l.Plan.Number("enter"), l.Plan.Before)
+	return lower(&step.Init{Program: p, Input: l.Input}, l.Plan.Number("enter"), l.Plan.Before)
 }
 
 // give lets the steps of the sandbox section write the calls that only init can make. The
@@ -252,7 +252,7 @@ func (l *launch) lowerProcess(listener int) error {
 		Cwd: l.points.Cwd, Console: l.points.Console,
 		Home: l.points.Payload, Exec: l.points.Payload + step.HomeSize,
 	}
-	if err := l.lower(in, l.Plan.Number("process"), l.Plan.Process); err != nil {
+	if err := lower(in, l.Plan.Number("process"), l.Plan.Process); err != nil {
 		return err
 	}
 	l.ready = in.Find(plan.ReadyLabel)
@@ -260,7 +260,8 @@ func (l *launch) lowerProcess(listener int) error {
 	return nil
 }
 
-func (l *launch) lower(in *step.Init, first int, entries []step.Entry) error {
+// lower lets steps write their calls. The first has number first.
+func lower(in *step.Init, first int, entries []step.Entry) error {
 	for i, e := range entries {
 		in.SetStep(first + i)
 		s, ok := e.Step.(step.ProcessStep)
