@@ -2,6 +2,8 @@
 GO       ?= go
 PREFIX   ?= /usr/local
 DESTDIR  ?=
+DEBDIR   ?= bin
+BINARY   ?= bin/ocirt
 ARCHES   := amd64 arm64 riscv64 ppc64le s390x loong64
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT   := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -13,7 +15,7 @@ PROMISES ?= $(shell integration/promises)
 export CGO_ENABLED := 0
 export OCIRT_TEST_PROMISES := $(PROMISES)
 .DEFAULT_GOAL := help
-.PHONY: help demo build binary arches test test-root test-unprivileged validation bench lint fmt golden check install
+.PHONY: help demo build binary arches test test-root test-unprivileged validation bench lint fmt golden check docs install uninstall deb vm vm-test
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -41,6 +43,14 @@ test-root: build ## the same, and fail unless it is root
 test-unprivileged: build ## run the tests as an ordinary user
 	integration/unprivileged integration/test ./...
 
+vm: ## a shell in the virtual machine; ARGS='run -- COMMAND', ARGS=image: see integration/vm/doc.go
+	$(GO) build -o bin/vm ./integration/vm
+	bin/vm $(or $(ARGS),shell)
+
+vm-test: binary ## run tests in the virtual machine; ARGS=short, tests, clients, integration/tour
+	$(GO) build -o bin/vm ./integration/vm
+	bin/vm test $(ARGS)
+
 validation: binary ## run the OCI validation suite; PEERS='runc=/usr/sbin/runc' adds columns
 	integration/setup
 	cd integration/validation && $(GO) run . ocirt=$(CURDIR)/bin/ocirt $(PEERS)
@@ -59,5 +69,14 @@ golden: ## rewrite the golden texts of the plans
 
 check: lint test ## what CI runs, in order
 
-install: binary ## install to $(DESTDIR)$(PREFIX)/sbin
-	install -D -m 0755 bin/ocirt $(DESTDIR)$(PREFIX)/sbin/ocirt
+docs: ## rewrite the man pages and completions from the description of the command line
+	$(GO) test ./cmd/ocirt -run TestGeneratedDocs -update
+
+install: binary ## install program, man pages and completions to $(DESTDIR)$(PREFIX); uninstall removes them
+	.packaging/install $(BINARY) "$(DESTDIR)" $(PREFIX)
+
+uninstall:
+	.packaging/install -u "$(DESTDIR)" $(PREFIX)
+
+deb: binary ## make a Debian package in $(DEBDIR)
+	.packaging/deb $(BINARY) $(VERSION) $(DEBDIR)
