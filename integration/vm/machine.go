@@ -193,7 +193,7 @@ func (m machine) arguments(i image, j job, dir string) []string {
 		"-kernel", i.file("kernels/"+m.kernel+".vmlinuz"), "-initrd", i.file("kernels/"+m.kernel+".initrd"),
 		// Mitigations and address randomization cost time and protect nobody here.
 		"-append", "console=ttyS0 root=/dev/vda rw quiet loglevel=4 mitigations=off nokaslr no_timer_check random.trust_cpu=on "+
-			"cryptomgr.notests rcupdate.rcu_expedited=1 panic=-1 systemd.show_status=0 "+m.append,
+			"cryptomgr.notests rcupdate.rcu_expedited=1 panic=-1 systemd.show_status=0 hugepages=16 "+m.append,
 		"-serial", "file:"+in("console"),
 		"-device", "virtio-rng-pci", "-device", "virtio-serial-pci")
 	args = append(args, disk("root", i.file("disk.img"), "snapshot="+snapshot+",cache=unsafe")...)

@@ -58,18 +58,21 @@ func runTests(ctx context.Context, o *options, parts []string) (int, error) {
 		return statusFailed, err
 	}
 	fmt.Printf("# tests compiled after %.0f s\n", time.Since(begin).Seconds())
-	good := true
+	good, failed := true, false
 	if len(suites) > 0 {
-		good = o.runSuites(ctx, dir, suites) && good
+		good, failed = o.runSuites(ctx, dir, suites)
 	}
 	if clients && ctx.Err() == nil {
 		good = o.runClients(ctx, dir) && good
 	}
 	fmt.Printf("# all done after %.0f s\n", time.Since(begin).Seconds())
-	if !good {
-		return statusFailed, nil
+	switch {
+	case good:
+		return 0, nil
+	case !failed && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return statusTimeout, fmt.Errorf("not finished in %v; nothing had failed", o.limit)
 	}
-	return 0, nil
+	return statusFailed, nil
 }
 
 // readPackages reads the list.
@@ -208,8 +211,9 @@ func copyFiles(dir, runtime string, suites []suite) error {
 	return os.WriteFile(filepath.Join(dir, "list"), []byte(list.String()), 0o644)
 }
 
-// runSuites runs them all in one machine, and prints every test as it ends.
-func (o *options) runSuites(ctx context.Context, dir string, suites []suite) bool {
+// runSuites runs them all in one machine, and prints every test as it ends. It reports
+// whether all went well to their ends, and whether a test failed.
+func (o *options) runSuites(ctx context.Context, dir string, suites []suite) (good, failed bool) {
 	begin := time.Now()
 	r := results.New(os.Stdout)
 	r.Each = func(e results.Event, why string) { printTest(os.Stdout, e, why) }
@@ -222,7 +226,8 @@ func (o *options) runSuites(ctx context.Context, dir string, suites []suite) boo
 	}
 	status, err := o.machine.run(ctx, o.image, j, &lines{take: take}, &lines{take: take})
 	r.Print()
-	good := err == nil && status == 0 && !r.Broken()
+	failed = r.Broken()
+	good = err == nil && status == 0 && !failed
 	if err != nil {
 		fmt.Println("not ok: the machine for the tests:", err)
 	}
@@ -233,7 +238,7 @@ func (o *options) runSuites(ctx context.Context, dir string, suites []suite) boo
 		}
 	}
 	fmt.Printf("# tests took %.0f s\n\n", time.Since(begin).Seconds())
-	return good
+	return good, failed
 }
 
 // printTest prints a line of a test, and of a subtest unless it went well.
