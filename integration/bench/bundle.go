@@ -1,7 +1,6 @@
 package main
 
 import (
-	_ "embed" // of the profile
 	"encoding/json"
 	"fmt"
 	"os"
@@ -36,12 +35,6 @@ func makeRootfs(dir string) error {
 	}
 	return nil
 }
-
-// dockerProfile is Docker's default seccomp profile, as Docker writes it on amd64: see
-// runtime/internal/seccomp/testdata.
-//
-//go:embed docker.json
-var dockerProfile []byte
 
 // makeBundle writes a config.json of the kind that container engines write, with the
 // seccomp profile that is given: it is a price of its own.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/ocirt/ocirt/integration/internal/profiles"
 )
 
 // A lab is where containers are made: some bundles, and a state folder for each runtime.
@@ -61,7 +63,7 @@ func newLab(contenders []contender) (_ *lab, err error) {
 		return nil, err
 	}
 	profile := new(specs.LinuxSeccomp)
-	if err := json.Unmarshal(dockerProfile, profile); err != nil {
+	if err := json.Unmarshal(profiles.Docker, profile); err != nil {
 		return nil, fmt.Errorf("cannot read Docker's seccomp profile: %w", err)
 	}
 	if l.bundleDocker, err = makeBundle(dir, "docker", rootfs, profile, "true"); err != nil {

@@ -144,26 +144,22 @@ func TestRule12KillAll(t *testing.T) {
 	}
 }
 
-// cgroupPids are the processes in the cgroups that bear a container's id.
+// cgroupPids are the processes in the cgroups that bear a container's id: by name, or as the
+// scope that systemd makes.
 func cgroupPids(t *testing.T, id string) []string {
 	t.Helper()
-	dirs, err := filepath.Glob("/sys/fs/cgroup/{pids/,}*" + id)
-	must(t, err)
-	for _, pattern := range []string{"/sys/fs/cgroup/pids/", "/sys/fs/cgroup/"} {
-		_ = filepath.WalkDir(pattern, func(path string, d os.DirEntry, err error) error {
-			if err == nil && d.IsDir() && d.Name() == id {
-				dirs = append(dirs, path)
+	var pids []string
+	for _, top := range []string{"/sys/fs/cgroup/pids", "/sys/fs/cgroup"} {
+		_ = filepath.WalkDir(top, func(path string, d os.DirEntry, err error) error {
+			if err == nil && d.IsDir() && (d.Name() == id || strings.HasSuffix(d.Name(), "-"+id+".scope")) {
+				data, _ := os.ReadFile(path + "/cgroup.procs")
+				pids = append(pids, strings.Fields(string(data))...)
 			}
 			return nil
 		})
-		if len(dirs) > 0 {
+		if len(pids) > 0 {
 			break
 		}
-	}
-	var pids []string
-	for _, dir := range dirs {
-		data, _ := os.ReadFile(dir + "/cgroup.procs")
-		pids = append(pids, strings.Fields(string(data))...)
 	}
 	slices.Sort(pids)
 	return slices.Compact(pids)

@@ -151,6 +151,8 @@ func foldedCase(s *stage) {
 	must(s, os.Mkdir(sub, 0o700))
 	must(s, exec.Command(need.Tool(s, "chattr"), "+F", sub).Run())
 	s.write(&row{})
+	root := s.runtime.Root
+	defer func() { s.runtime.Root = root }()
 	s.runtime.Root = sub
 	id := s.runtime.ID()
 	if res := s.do("create", id); res.Code != 0 {
@@ -173,6 +175,7 @@ func manyContainers(s *stage) {
 	const many = 3000
 	one := filepath.Join(s.runtime.Root, id)
 	files := regularFiles(s, one)
+	begin := time.Now()
 	for i := range many {
 		dir := fmt.Sprintf("%s-%d", one, i)
 		must(s, os.Mkdir(dir, 0o700))
@@ -180,12 +183,13 @@ func manyContainers(s *stage) {
 			must(s, os.WriteFile(filepath.Join(dir, name), data, 0o600))
 		}
 	}
-	begin := time.Now()
+	made := time.Since(begin) // a measure of this machine
+	begin = time.Now()
 	res := s.runtime.Do("list", "-q").OK()
 	if n := len(res.Lines()); n != many+1 {
 		s.Errorf("%d of %d containers are listed", n, many+1)
 	}
-	if d := time.Since(begin); d > 3*time.Second {
+	if d := time.Since(begin); d > max(3*time.Second, 2*made) {
 		s.Errorf("listing %d containers took %v", many, d)
 	}
 	s.runtime.Do("delete", "--force", id).OK()

@@ -19,6 +19,7 @@ type scene struct {
 	words   []string     // what is said, instead of the row's message; of accepted rows: warnings
 	from    []string     // properties that are named
 	fine    bool         // the row allows two outcomes, and here it is accepted
+	either  bool         // the row allows two outcomes, and the kernel decides
 	late    bool         // the file is in order, but not for this host: it fails with words
 
 	after func(s *stage, id string) // with the created container

@@ -2,12 +2,12 @@ package seccomp
 
 import (
 	"encoding/json"
-	"os"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
+	"github.com/ocirt/ocirt/integration/internal/profiles"
 )
 
 func TestMain(m *testing.M) { lab.Main(m) }
@@ -27,10 +27,8 @@ func profile(p *specs.LinuxSeccomp) lab.Edit {
 // docker is Docker's default profile, as Docker writes it on amd64.
 func docker(t testing.TB) *specs.LinuxSeccomp {
 	t.Helper()
-	text, err := os.ReadFile("../../runtime/internal/seccomp/testdata/docker.json")
-	must(t, err)
 	p := new(specs.LinuxSeccomp)
-	must(t, json.Unmarshal(text, p))
+	must(t, json.Unmarshal(profiles.Docker, p))
 	return p
 }
 

@@ -2,6 +2,8 @@ package cgroup
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"math"
 	"os"
 	"runtime"
@@ -146,6 +148,9 @@ func filterDevices(dir string, rules []deviceRule) (*filterSwap, error) {
 	swap, err := swapFilter(dir, rules)
 	if powerless(err) {
 		return nil, nil
+	}
+	if errors.Is(err, unix.E2BIG) { // the verifier's limit, not that of the program's length
+		return nil, &LimitError{"devices", fmt.Errorf("too many device rules (%d): %w", len(rules), err)}
 	}
 	if err != nil {
 		return nil, &LimitError{"devices", pathError("attach a device filter to cgroup", dir, err)}
