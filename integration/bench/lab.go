@@ -51,8 +51,16 @@ func newLab(contenders []contender) (_ *lab, err error) {
 	if l.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
 		return nil, err
 	}
+	// Where /run is not a tmpfs, as it is on hosts with systemd, they would measure the disk.
+	state := filepath.Join(dir, "state")
+	if err = os.Mkdir(state, 0o700); err == nil {
+		err = syscall.Mount("tmpfs", state, "tmpfs", 0, "mode=700")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot make the state folders: %w", err)
+	}
 	for _, c := range contenders {
-		c.root = filepath.Join(dir, "state-"+c.name)
+		c.root = filepath.Join(state, c.name)
 		l.contenders = append(l.contenders, c)
 	}
 	rootfs := filepath.Join(dir, "rootfs")
@@ -83,6 +91,7 @@ func (l *lab) close() {
 	if l.null != nil {
 		_ = l.null.Close()
 	}
+	_ = syscall.Unmount(filepath.Join(l.dir, "state"), syscall.MNT_DETACH)
 	if err := os.RemoveAll(l.dir); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: cannot clean up:", err)
 	}

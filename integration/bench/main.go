@@ -5,8 +5,8 @@
 // The first runtime is the one judged: every other column shows its median and, in
 // parentheses, first/other, so that less than 1.00 means the first needs less. Runs are
 // interleaved, one of each runtime at a time and in random order, so that a change in the
-// machine's mood, and what the one before left behind, meets all of them. Known runtimes on $PATH are added behind those named, unless
-// -peers=false. It needs root, a static busybox and an otherwise idle machine.
+// machine's mood, and what the one before left behind, meets all of them. Known runtimes
+// on $PATH are added behind those named, unless -peers=false. It needs root, a static busybox and an otherwise idle machine.
 //
 // What belongs here: scenarios, and measuring from outside. What does not: judging;
 // the exit status is 0 whatever the figures are.
@@ -37,7 +37,7 @@ type options struct {
 // A contender is a runtime to measure.
 type contender struct {
 	name, path string
-	root       string // its state folder, on whatever /run is
+	root       string // its state folder, on a tmpfs
 }
 
 func main() {
