@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,6 +26,7 @@ type podman struct {
 	runtime string
 	flags   []string
 	env     []string
+	groups  []string // that podman has made before, for others
 }
 
 const image = "localhost/busybox"
@@ -48,6 +51,7 @@ func newPodman(t *testing.T) *podman {
 	p.dir, err = os.MkdirTemp("", "ocirt-clients-") //nolint:usetesting // mounts below it go first
 	must(t, err)
 	must(t, os.Chmod(p.dir, 0o755))
+	p.groups = conmonGroups(t)
 	t.Cleanup(p.cleanUp)
 	conf := p.dir + "/containers.conf"
 	must(t, os.WriteFile(conf, []byte(`[containers]
@@ -78,9 +82,40 @@ func (p *podman) cleanUp() {
 	if entries, _ := os.ReadDir(p.dir + "/state"); len(entries) > 0 {
 		p.t.Errorf("left behind in the state directory: %v", entries)
 	}
+	p.removeGroups()
 	out, _ := exec.Command("umount", p.dir+"/graph").CombinedOutput()
 	if err := os.RemoveAll(p.dir); err != nil {
 		p.t.Errorf("%v (%s)", err, bytes.TrimSpace(out))
+	}
+}
+
+// conmonGroups are the cgroups that podman makes for its monitors and never removes, inner
+// ones first.
+func conmonGroups(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, pattern := range []string{"/sys/fs/cgroup/*/libpod_parent/conmon", "/sys/fs/cgroup/libpod_parent/conmon", "/sys/fs/cgroup/*/libpod_parent", "/sys/fs/cgroup/libpod_parent"} {
+		found, err := filepath.Glob(pattern)
+		must(t, err)
+		all = append(all, found...)
+	}
+	return all
+}
+
+// removeGroups removes those that were not there before. The last monitors may be on their
+// way out still.
+func (p *podman) removeGroups() {
+	for _, dir := range conmonGroups(p.t) {
+		if slices.Contains(p.groups, dir) {
+			continue
+		}
+		err := os.Remove(dir)
+		for deadline := time.Now().Add(patience); errors.Is(err, syscall.EBUSY) && time.Now().Before(deadline); err = os.Remove(dir) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if err != nil {
+			p.t.Errorf("left behind by podman: %v", err)
+		}
 	}
 }
 
