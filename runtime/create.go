@@ -74,7 +74,7 @@ func (rt *Runtime) Create(ctx context.Context, id string, b *spec.Bundle, o Crea
 	if err != nil {
 		return nil, err
 	}
-	defer m.disconnect()
+	defer m.close()
 	root, err := rt.open(true)
 	if err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ func (rt *Runtime) prepare(id string, b *spec.Bundle, o CreateOptions) (_ *makin
 	}
 	defer func() {
 		if err != nil {
-			m.disconnect()
+			m.close()
 		}
 	}()
 	if b.Spec.Linux != nil {
@@ -164,6 +164,12 @@ func (rt *Runtime) prepare(id string, b *spec.Bundle, o CreateOptions) (_ *makin
 		return nil, err
 	}
 	return m, nil
+}
+
+// close lets go of what prepare opened; it may be called twice.
+func (m *making) close() {
+	m.disconnect()
+	m.pidFile.close()
 }
 
 // check reports what is wrong with the bundle, as one error; warnings are passed on.

@@ -62,7 +62,6 @@ func (p *pidFile) remove() {
 	if p.done {
 		_ = unix.Unlinkat(p.dir, p.name, 0)
 	}
-	p.close()
 }
 
 func (p *pidFile) close() {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"regexp"
 
 	"github.com/urfave/cli/v3"
 
@@ -14,7 +15,7 @@ import (
 // error; that there is none to match is no error.
 func (a *app) each(c *cli.Command, do func(rt *runtime.Runtime, id string) error) error {
 	text := c.Args().First()
-	ids, err := compilePattern(text)
+	ids, err := regexp.CompilePOSIX(text)
 	if err != nil {
 		return fmt.Errorf("--regex: %q is not a regular expression: %w", text, err)
 	}
@@ -28,7 +29,7 @@ func (a *app) each(c *cli.Command, do func(rt *runtime.Runtime, id string) error
 	}
 	var all error
 	for _, s := range states {
-		if !ids.match(s.ID) {
+		if !ids.MatchString(s.ID) {
 			continue
 		}
 		if err := do(rt, s.ID); err != nil && !errors.Is(err, runtime.ErrNotFound) {

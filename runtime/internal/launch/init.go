@@ -46,11 +46,7 @@ func (i *Init) Abort() error {
 		return err
 	}
 	_ = unix.Kill(i.Pid, unix.SIGKILL)
-	for {
-		if _, err := unix.Wait4(i.Pid, nil, 0, nil); err != unix.EINTR {
-			break
-		}
-	}
+	reap(i.Pid)
 	i.Reaped = true
 	return err
 }

@@ -278,7 +278,7 @@ func bury(pid int) {
 		unix.Close(fd)
 	}
 	if !reaped(pid) {
-		go reap(pid, 0)
+		go reap(pid)
 	}
 }
 
@@ -291,11 +291,8 @@ func reaped(pid int) bool {
 	}
 }
 
-// reap waits for a child that ends, unless it is the one that goes on.
-func reap(pid, except int) {
-	if pid == except {
-		return
-	}
+// reap waits for a child that ends.
+func reap(pid int) {
 	for {
 		if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
 			return

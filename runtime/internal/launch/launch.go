@@ -300,7 +300,7 @@ func (l *launch) abort(cause error) error {
 			continue
 		}
 		_ = unix.Kill(pid, unix.SIGKILL)
-		reap(pid, 0)
+		reap(pid)
 	}
 	l.pids = nil
 	return cause
