@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // A cell is a container and what it is to print, which ends the output, and its status.

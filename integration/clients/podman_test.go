@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // A podman is the engine with a store, an image and a runtime's state directory of its own.

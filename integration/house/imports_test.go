@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -15,6 +17,7 @@ const module = "github.com/ocirt/ocirt/"
 type rule struct {
 	only  []string // prefixes of packages of ours; nil: any that is not forbidden
 	never []string
+	tests bool // its tests are bound by it, too
 	why   string
 }
 
@@ -34,6 +37,7 @@ func rules() map[string]rule {
 		internal + "step":     {only: []string{"spec", internal + "entry"}, why: "it is the contract: no feature"},
 		internal + "linux":    {only: []string{"none"}, why: "it is the floor"},
 		internal + "safepath": {only: []string{internal + "linux"}, why: "it is the floor"},
+		internal + "criu":     {only: []string{internal + "linux"}, why: "messages to CRIU know no containers"},
 		internal + "store":    {only: []string{internal + "linux", "spec"}, why: "the state directory knows no containers"},
 		internal + "ns":       feature,
 		internal + "rootfs":   feature,
@@ -47,23 +51,24 @@ func rules() map[string]rule {
 		internal + "wire":     {only: []string{internal + "step", internal + "linux"}, why: "messages know no features"},
 		internal + "plan":     {never: []string{module + internal + "linux", module + internal + "launch", module + internal + "wire", module + internal + "store"}, why: "compiling does not touch the kernel"},
 		internal + "launch":   {only: []string{"spec", internal + "plan", internal + "step", internal + "ns", internal + "wire", internal + "entry", internal + "linux"}, why: "it runs steps without knowing them"},
-		"runtime":             {never: []string{"github.com/urfave/cli"}, why: "the library has no command line"},
+		"runtime":             {never: []string{"github.com/urfave/cli", module + "internal"}, why: "the library has no command line, and no helpers of tests"},
 		"cmd/ocirt":           {only: []string{"spec", "runtime", "hooks"}, why: "the command is flags in, library call, text out"},
-		"integration":         {only: []string{"integration", "examples"}, why: "it tests a binary, any binary"},
+		"integration":         {only: []string{"integration", "examples", "internal"}, tests: true, why: "it tests a binary, any binary"},
 		"examples":            {only: []string{"examples"}, why: "examples run inside containers, or use the binary"},
-		internal + "steptest": {only: []string{"spec", internal}, why: "helps tests of steps"},
-		internal + "need":     {only: []string{"none"}, why: "helps every test"},
+		internal + "steptest": {only: []string{"spec", internal, "internal"}, why: "helps tests of steps"},
+		"internal":            {only: []string{"internal"}, why: "helps every test"},
 	}
 }
 
 type pkg struct {
-	ImportPath string
-	Imports    []string
+	ImportPath                         string
+	Imports, TestImports, XTestImports []string
 }
 
 func packages(t *testing.T) []pkg {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
+	cmd.Dir = filepath.Join("..", "..")
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
@@ -90,7 +95,11 @@ func TestImports(t *testing.T) {
 			continue
 		}
 		seen++
-		for _, i := range p.Imports {
+		imports := p.Imports
+		if r.tests {
+			imports = slices.Concat(p.Imports, p.TestImports, p.XTestImports)
+		}
+		for _, i := range imports {
 			if why := r.forbids(name, i); why != "" {
 				t.Errorf("%s imports %s: %s", name, i, why)
 			}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 const top = "../.."

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // The pages are ones that a formatter reads without complaint.

@@ -5,7 +5,8 @@
 //
 // Deeds are done afterwards, in turn: "say TEXT" and "complain TEXT" write to standard
 // output and error, "flood" writes a mebibyte, "linger" leaves a child behind that keeps
-// the output open for ten seconds, "deaf" ignores SIGTERM, "sleep SECONDS", "exit STATUS".
+// the output open for ten seconds, "deaf" ignores SIGTERM, "sleep SECONDS", "exit STATUS",
+// "note LABEL" appends another line, with that label alone.
 //
 // What belongs here: seeing and misbehaving. What does not: judging.
 package main
@@ -71,10 +72,10 @@ func run(args []string) error {
 	if _, err := f.Write(append(line, '\n')); err != nil {
 		return err
 	}
-	return misbehave(args[3:])
+	return misbehave(f, args[3:])
 }
 
-func misbehave(deeds []string) error {
+func misbehave(log *os.File, deeds []string) error {
 	for i := 0; i < len(deeds); i++ {
 		argument := ""
 		if i+1 < len(deeds) {
@@ -103,6 +104,11 @@ func misbehave(deeds []string) error {
 				return err
 			}
 			time.Sleep(time.Duration(seconds * float64(time.Second)))
+			i++
+		case "note":
+			if _, err := fmt.Fprintf(log, "{\"label\":%q}\n", argument); err != nil {
+				return err
+			}
 			i++
 		case "exit":
 			status, err := strconv.Atoi(argument)

@@ -34,7 +34,7 @@ type command struct {
 // commands is a function and not a table, because some commands run others.
 func commands() []command {
 	return slices.Concat(reportCommands(), ipcCommands(), networkCommands(),
-		processCommands(), signalCommands(), fileCommands(), notifyCommands(), tryCommands())
+		processCommands(), signalCommands(), fileCommands(), notifyCommands(), keyCommands(), tryCommands())
 }
 
 func main() {

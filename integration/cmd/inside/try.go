@@ -58,6 +58,11 @@ func tryCommands() []command {
 			answer(err)
 			return nil
 		}},
+		{"try-key", "NAME", 1, func(args []string) error {
+			_, err := unix.KeyctlSearch(unix.KEY_SPEC_SESSION_KEYRING, "user", args[0], 0)
+			answer(err)
+			return nil
+		}},
 		{"try-kill", "PID", 1, func(args []string) error {
 			pid, err := strconv.Atoi(args[0])
 			if err != nil {

@@ -20,7 +20,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/module"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // bench is what all tests of a package share.
@@ -60,7 +61,7 @@ func run(m *testing.M) (int, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return 0, fmt.Errorf("cannot become the sub-reaper: %w", err)
 	}
-	root, err := moduleRoot()
+	root, err := module.Root()
 	if err != nil {
 		return 0, err
 	}
@@ -123,21 +124,6 @@ func standApart() error {
 	// The thread that executes becomes the process, with its namespace.
 	env := append(os.Environ(), apart+"="+strconv.Itoa(os.Getpid()))
 	return unix.Exec("/proc/self/exe", os.Args, env)
-}
-
-// moduleRoot is the folder of go.mod, above the package under test.
-func moduleRoot() (string, error) {
-	dir, err := os.Getwd()
-	for err == nil {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, nil
-		}
-		if dir == "/" {
-			return "", fmt.Errorf("no go.mod above the test")
-		}
-		dir = filepath.Dir(dir)
-	}
-	return "", err
 }
 
 // Programs is the environment variable that names a folder with the programs of

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // Patience is how long any command of a runtime may take: only a test that fails waits so
@@ -65,6 +67,9 @@ func New(t testing.TB) *Runtime {
 // run by an ordinary user it is New.
 func NewAs(t testing.TB, uid int) *Runtime {
 	t.Helper()
+	if os.Geteuid() == 0 {
+		need.Feature(t, "cgroupfs", !strings.Contains(os.Getenv(Flags), "systemd"), "this user has no systemd")
+	}
 	r := New(t)
 	if os.Geteuid() != 0 {
 		return r

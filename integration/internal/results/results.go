@@ -1,6 +1,6 @@
 // Package results collects what `go test -json` reports of many packages, and prints what a
-// person wants of it: a line a package, the whole output of what failed, the skips with
-// their reasons, and the totals on the last line.
+// person wants of it: a line a package, the whole output of what failed, and in the end why
+// which tests were skipped, and the totals.
 //
 // What belongs here: counting and printing. What does not: running tests.
 package results
@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"sort"
 	"strings"
 )
 
@@ -31,17 +30,16 @@ type Results struct {
 	// it was skipped.
 	Each func(e Event, why string)
 
-	to       io.Writer
-	output   map[string][]string
-	skips    map[string]bool
-	packages []string
-	ended    map[string]bool
-	broken   bool
+	to     io.Writer
+	output map[string][]string
+	skips  skips
+	ended  map[string]bool
+	broken bool
 }
 
 // New collects events, and prints to w.
 func New(w io.Writer) *Results {
-	return &Results{to: w, output: map[string][]string{}, skips: map[string]bool{}, ended: map[string]bool{}}
+	return &Results{to: w, output: map[string][]string{}, skips: skips{}, ended: map[string]bool{}}
 }
 
 // Read takes the events of a stream, a line each. Other lines are printed as they are.
@@ -69,17 +67,9 @@ func (r *Results) take(e Event) {
 	switch e.Action {
 	case "output", "build-output":
 		r.output[key] = append(r.output[key], e.Output)
-		if why := skipReason(e.Output); why != "" {
-			r.skips[why] = true
-		}
 	case "pass", "fail", "skip":
 		if e.Test == "" {
-			r.packages = append(r.packages, fmt.Sprintf("%-5s %6.1fs %s", e.Action, e.Elapsed, e.Package))
-			r.ended[e.Package] = true
-			if e.Action == "fail" {
-				r.broken = true
-				fmt.Fprint(r.to, strings.Join(r.output[key], ""))
-			}
+			r.endPackage(e, key)
 			return
 		}
 		r.count(e, key)
@@ -89,9 +79,15 @@ func (r *Results) take(e Event) {
 	}
 }
 
-func skipReason(output string) string {
-	_, why, _ := strings.Cut(output, "SKIP-REASON:")
-	return strings.TrimSpace(why)
+func (r *Results) endPackage(e Event, key string) {
+	r.ended[e.Package] = true
+	if e.Action == "fail" {
+		r.broken = true
+		fmt.Fprint(r.to, strings.Join(r.output[key], ""))
+	}
+	if e.Action != "skip" { // there are no tests in it
+		fmt.Fprintf(r.to, "%-5s %6.1fs %s\n", e.Action, e.Elapsed, e.Package)
+	}
 }
 
 func (r *Results) count(e Event, key string) {
@@ -101,11 +97,8 @@ func (r *Results) count(e Event, key string) {
 		r.Passed++
 	case "skip":
 		r.Skipped++
-		if why = skipReason(strings.Join(r.output[key], "")); why == "" {
-			why = e.Package + " " + e.Test + ": no reason given"
-			r.skips[why] = true
-		}
-		why, _, _ = strings.Cut(why, "\n")
+		why = reason(e.Test, r.output[key])
+		r.skips.add(why, e)
 	case "fail":
 		r.Failed++
 		fmt.Fprint(r.to, strings.Join(r.output[key], ""))
@@ -123,21 +116,7 @@ func (r *Results) Broken() bool { return r.broken || r.Failed > 0 }
 
 // Print prints what came together.
 func (r *Results) Print() {
-	fmt.Fprintln(r.to)
-	for _, p := range r.packages {
-		fmt.Fprintln(r.to, p)
-	}
-	if len(r.skips) > 0 {
-		fmt.Fprintln(r.to, "\nskipped, because this machine lacks something:")
-		lines := make([]string, 0, len(r.skips))
-		for s := range r.skips {
-			lines = append(lines, s)
-		}
-		sort.Strings(lines)
-		for _, l := range lines {
-			fmt.Fprintln(r.to, "  "+l)
-		}
-	}
+	r.skips.print(r.to)
 	failed := r.Failed
 	if r.broken && failed == 0 {
 		failed = 1

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/internal/leaks"
 )
 
 // helperEnv makes this test binary one of the programs in helpers.
@@ -31,13 +33,7 @@ func TestMain(m *testing.M) {
 		helper(h)
 		os.Exit(0)
 	}
-	before := openFiles()
-	code := m.Run()
-	if after := openFiles(); code == 0 && len(after) > len(before) {
-		fmt.Fprintf(os.Stderr, "leaked descriptors: %q, at first %q\n", after, before)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(leaks.Run(m))
 }
 
 func helper(what string) {
@@ -146,18 +142,6 @@ func inNamespaces(t *testing.T, flags uintptr) bool {
 		t.Fatalf("in new namespaces: %v\n%s", err, out)
 	}
 	return false
-}
-
-func openFiles() (open []string) {
-	entries, _ := os.ReadDir("/proc/self/fd")
-	for _, e := range entries {
-		to, err := os.Readlink("/proc/self/fd/" + e.Name())
-		if err == nil && !strings.Contains(to, "eventpoll") && !strings.Contains(to, "eventfd") &&
-			!strings.HasPrefix(to, "/proc/") && !strings.Contains(to, "testlog") {
-			open = append(open, e.Name()+"="+to)
-		}
-	}
-	return open
 }
 
 func testRoot(t *testing.T) *Root {

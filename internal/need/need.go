@@ -111,9 +111,14 @@ func promised(name string) bool {
 // seccomp filters all have a say.
 func probe(attr *syscall.SysProcAttr) error {
 	c := exec.Command("/proc/self/exe", "-test.run=^$")
+	c.Env = append(os.Environ(), Probing+"=1")
 	c.SysProcAttr = attr
 	return c.Run()
 }
+
+// Probing is set in the environment of a test binary that is run only to see whether it
+// can be: a TestMain that prepares anything should then do nothing.
+const Probing = "OCIRT_NEED_PROBING"
 
 var probeRoot = sync.OnceValue(func() error {
 	return probe(&syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS})
