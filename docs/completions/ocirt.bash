@@ -45,7 +45,23 @@ _ocirt() {
 		*)
 			case "$cur" in
 			-*) _ocirt_words "--debug --log --log-format --log-level --root --systemd-cgroup --cgroup-manager --rootless --help --version" ;;
-			*) _ocirt_words "create delete events exec explain features kill list pause ps resume run seccomp spec start state update validate help" ;;
+			*) _ocirt_words "checkpoint create delete events exec explain features kill list pause ps restore resume run seccomp spec start state update validate help" ;;
+			esac ;;
+		esac ;;
+	checkpoint)
+		case "$prev" in
+		--image-path) _ocirt_dirs ;;
+		--work-path) _ocirt_dirs ;;
+		--manage-cgroups-mode) : ;;
+		--empty-ns) : ;;
+		--network-lock) _ocirt_words "iptables nftables skip" ;;
+		--parent-path) _ocirt_dirs ;;
+		--page-server) : ;;
+		--status-fd) : ;;
+		*)
+			case "$cur:$args" in
+			-*) _ocirt_words "--image-path --work-path --tcp-established --ext-unix-sk --shell-job --file-locks --lazy-pages --auto-dedup --link-remap --manage-cgroups-mode --empty-ns --network-lock --parent-path --leave-running --pre-dump --tcp-skip-in-flight --page-server --status-fd --help" ;;
+			*:0) _ocirt_ids ;;
 			esac ;;
 		esac ;;
 	create)
@@ -149,6 +165,23 @@ _ocirt() {
 			*:0) _ocirt_ids ;;
 			esac ;;
 		esac ;;
+	restore)
+		case "$prev" in
+		--image-path) _ocirt_dirs ;;
+		--work-path) _ocirt_dirs ;;
+		--manage-cgroups-mode) : ;;
+		--empty-ns) : ;;
+		--network-lock) _ocirt_words "iptables nftables skip" ;;
+		--bundle | -b) _ocirt_dirs ;;
+		--console-socket) _ocirt_files ;;
+		--pid-file) _ocirt_files ;;
+		--lsm-profile) : ;;
+		--lsm-mount-context) : ;;
+		*)
+			case "$cur:$args" in
+			-*) _ocirt_words "--image-path --work-path --tcp-established --ext-unix-sk --shell-job --file-locks --lazy-pages --auto-dedup --link-remap --manage-cgroups-mode --empty-ns --network-lock --bundle --console-socket --detach --pid-file --no-subreaper --no-pivot --no-new-keyring --keep --tcp-close --lsm-profile --lsm-mount-context --help" ;;
+			esac ;;
+		esac ;;
 	resume)
 		case "$prev" in
 		*)
@@ -243,12 +276,14 @@ _ocirt() {
 
 _ocirt_valued() {
 	case $1 in
+	checkpoint) valued="--image-path --work-path --manage-cgroups-mode --empty-ns --network-lock --parent-path --page-server --status-fd" ;;
 	create) valued="--bundle -b --config -f --console-socket --pidfd-socket --pid-file --preserve-fds" ;;
 	events) valued="--interval" ;;
 	exec) valued="--console-socket --pidfd-socket --cwd --env -e --user -u --additional-gids -g --process -p --pid-file --process-label --apparmor --cap -c --preserve-fds --cgroup" ;;
 	explain) valued="--bundle -b" ;;
 	list) valued="--format -f" ;;
 	ps) valued="--format -f" ;;
+	restore) valued="--image-path --work-path --manage-cgroups-mode --empty-ns --network-lock --bundle -b --console-socket --pid-file --lsm-profile --lsm-mount-context" ;;
 	run) valued="--bundle -b --config -f --console-socket --pidfd-socket --pid-file --preserve-fds" ;;
 	spec) valued="--bundle -b --file -f" ;;
 	update) valued="--resources -r --blkio-weight --cpu-period --cpu-quota --cpu-burst --cpu-share --cpu-rt-period --cpu-rt-runtime --cpuset-cpus --cpuset-mems --cpu-idle --memory --memory-reservation --memory-swap --pids-limit --l3-cache-schema --mem-bw-schema" ;;
