@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/ocirt/ocirt/internal/badinput"
 )
 
 // dockerSized is a config.json of the size that a container engine writes with
@@ -99,7 +101,7 @@ func BenchmarkStandardDecoder(b *testing.B) {
 // The first decode of a process is the only one that a container start pays,
 // so nothing may be built up on first use. Run this test alone to measure it.
 func TestFirstDecodeIsNotSlow(t *testing.T) {
-	for name, raw := range map[string][]byte{"default": defaultConfig(t), "with a profile": dockerSized(t)} {
+	for name, raw := range map[string][]byte{"default": badinput.Default(t), "with a profile": dockerSized(t)} {
 		var took [20][2]time.Duration
 		for i := range took {
 			start := time.Now()

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -43,7 +44,7 @@ func (c *checker) capabilities(caps *specs.LinuxCapabilities) {
 func (c *checker) capabilitySet(list string, names []string) capabilitySet {
 	var set capabilitySet
 	for _, name := range names {
-		if i := index(capabilityNames[:], name); i >= 0 {
+		if i := CapabilityNumber(name); i >= 0 {
 			set |= 1 << i
 		} else {
 			c.unknownCapability(list, name)
@@ -72,7 +73,14 @@ func (c *checker) unknownCapability(set, name string) {
 		at("process", "capabilities", set)
 }
 
-// Names of capabilities(7) in the kernel's order.
+// CapabilityNames are the capabilities that are known here, in the order of the kernel's
+// numbers (include/uapi/linux/capability.h).
+func CapabilityNames() []string { return slices.Clone(capabilityNames[:]) }
+
+// CapabilityNumber is the kernel's number of a capability, or -1 if there is none of that
+// name.
+func CapabilityNumber(name string) int { return index(capabilityNames[:], name) }
+
 var capabilityNames = [...]string{
 	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL",
 	"CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE",

@@ -94,7 +94,12 @@ func (c *checker) hookFiles() {
 			default:
 				continue
 			}
-			c.errorf("%s: %s", quote(h.Path), text).at("hooks", list.name, i, "path")
+			text = quote(h.Path) + ": " + text
+			if list.name == "poststop" { // that it fails is no more than a warning, too
+				c.warn(text).at("hooks", list.name, i, "path")
+				continue
+			}
+			c.errorAt(text).at("hooks", list.name, i, "path")
 		}
 	}
 }

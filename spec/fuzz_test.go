@@ -7,13 +7,15 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/ocirt/ocirt/internal/badinput"
 )
 
 func FuzzParse(f *testing.F) {
-	f.Add(defaultConfig(f))
+	f.Add(badinput.Default(f))
 	f.Add(everything(f))
 	for _, r := range readCorpus(f) {
-		if raw := r.config(f, "/b"); r.Where == "static" && len(raw) < 1<<16 {
+		if raw := r.Config(f, "/b"); r.Where == "static" && len(raw) < 1<<16 {
 			f.Add(raw)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/ocirt/ocirt/internal/badinput"
 )
 
 func TestDecodeAgreesWithTheStandardDecoder(t *testing.T) {
@@ -86,7 +88,7 @@ func TestEveryLinuxLeafIsListed(t *testing.T) {
 	if n := len(in); n < 170 {
 		t.Errorf("only %d leaves", n)
 	}
-	got := LeavesIn(defaultConfig(t))
+	got := LeavesIn(badinput.Default(t))
 	for _, leaf := range []string{"/process/args", "/mounts/*/destination", "/linux/namespaces/*/type", "/root/readonly"} {
 		if index(got, leaf) < 0 {
 			t.Errorf("%s is not seen in the default config", leaf)
@@ -264,7 +266,7 @@ func TestSpecificationFixtures(t *testing.T) {
 	for _, kind := range []string{"good", "bad"} {
 		files, _ := filepath.Glob(filepath.Join(dir, "schema/test/config", kind, "*.json"))
 		if len(files) == 0 {
-			t.Skip("no fixtures in the module cache")
+			t.Skip("the module cache does not have the examples of the specification")
 		}
 		for _, file := range files {
 			raw, err := os.ReadFile(file)
@@ -324,4 +326,17 @@ func moduleDir(t *testing.T, module string) string {
 	}
 	t.Fatalf("%s is not required", module)
 	return ""
+}
+
+func TestSysctlPath(t *testing.T) {
+	for name, want := range map[string]string{
+		"net.ipv4.ip_forward": "net/ipv4/ip_forward", "net/ipv4/ip_forward": "net/ipv4/ip_forward",
+		"net/ipv4/conf/eno2.100/rp_filter": "net/ipv4/conf/eno2.100/rp_filter",
+		"net.ipv4.conf.eno2/100.rp_filter": "net/ipv4/conf/eno2.100/rp_filter",
+		"net/../kernel/panic":              "", "": "", "net..x": "", ".": "", "net/": "", "a\x00": "", "net.//.x": "",
+	} {
+		if got := SysctlPath(name); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
 }

@@ -39,8 +39,8 @@ func (c *checker) args(p *specs.Process) {
 		c.errorAt("must not be empty").words("args must not be empty").at("process", "args")
 		return
 	}
-	if p.Args[0] == "" {
-		c.errorAt("must not be empty").at("process", "args", 0)
+	if p.Args[0] == "" { // the words decide about a caller's exit status
+		c.errorAt("must not be empty").words(`exec: "": executable file not found in $PATH`).at("process", "args", 0)
 	}
 	total := 0
 	for i, a := range p.Args {
@@ -89,9 +89,9 @@ func (c *checker) environment(p *specs.Process) {
 func (c *checker) cwd(p *specs.Process) {
 	switch {
 	case p.Cwd == "" && c.present("process", "cwd"):
-		c.errorAt("must not be empty").at("process", "cwd")
+		c.errorAt("must not be empty").words("Cwd property must not be empty").at("process", "cwd")
 	case p.Cwd == "":
-		c.errorAt("required field missing").at("process", "cwd")
+		c.errorAt("required field missing").words("Cwd property must not be empty").at("process", "cwd")
 	case !path.IsAbs(p.Cwd):
 		c.errorf("must be absolute, found %s", quote(p.Cwd)).
 			words("Cwd must be an absolute path").at("process", "cwd")

@@ -1,10 +1,6 @@
 package seccomp
 
 import (
-	"bytes"
-	"encoding/binary"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,54 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/amd64"
+	"github.com/ocirt/ocirt/internal/need"
 )
-
-// A way is how a program calls the kernel.
-type way []byte
-
-// Native programs and those of x32 use one instruction, those of 32 bits the other.
-func syscallInstruction() way { return way{0x0f, 0x05} }
-func int80Instruction() way   { return way{0xcd, 0x80} }
 
 const x32 = 0x40000000
 
 // caller puts a program into the bundle that makes one call and exits with its errno, or
-// with 0. It is written by hand, because no compiler mixes architectures.
-func caller(t testing.TB, b *lab.Bundle, w way, number uint32, args ...uint64) {
-	t.Helper()
-	var code []byte
-	registers := [][]byte{{0x48, 0xbf}, {0x48, 0xbe}, {0x48, 0xba}} // mov rdi, rsi, rdx
-	if w[0] == int80Instruction()[0] {
-		registers = [][]byte{{0x48, 0xbb}, {0x48, 0xb9}, {0x48, 0xba}} // mov rbx, rcx, rdx
-	}
-	for i, a := range args {
-		code = binary.LittleEndian.AppendUint64(append(code, registers[i]...), a)
-	}
-	code = binary.LittleEndian.AppendUint32(append(code, 0xb8), number) // mov eax
-	code = append(code, w...)
-	code = append(code,
-		0x31, 0xff, // xor edi, edi
-		0x85, 0xc0, // test eax, eax
-		0x79, 0x04, // jns over the next two
-		0xf7, 0xd8, // neg eax
-		0x89, 0xc7, // mov edi, eax
-		0xb8, 231, 0, 0, 0, // mov eax, exit_group
-		0x0f, 0x05)
-	const base, head = 0x400000, 64 + 56
-	var f bytes.Buffer
-	for _, part := range []any{
-		[16]byte{0x7f, 'E', 'L', 'F', 2, 1, 1},
-		uint16(2), uint16(62), uint32(1), uint64(base + head), uint64(64), uint64(0),
-		uint32(0), uint16(64), uint16(56), uint16(1), uint16(0), uint16(0), uint16(0),
-		uint32(1), uint32(5), uint64(0), uint64(base), uint64(base), uint64(head + len(code)), uint64(head + len(code)), uint64(4096),
-		code,
-	} {
-		must(t, binary.Write(&f, binary.LittleEndian, part))
-	}
-	path := filepath.Join(b.Rootfs, "caller")
-	must(t, os.WriteFile(path, f.Bytes(), 0o755))
-	must(t, os.Chmod(path, 0o755))
+// with 0.
+func caller(b *lab.Bundle, w amd64.Way, number uint32, args ...uint64) {
+	b.File("caller", string(amd64.Call(w, number, args...)), 0o755)
 	b.Edit(lab.Args("/caller"))
 }
 
@@ -78,7 +36,7 @@ func TestForeignCalls(t *testing.T) {
 	need.Root(t)
 	r := lab.New(t)
 	plain := lab.NewBundle(t, confined(true))
-	caller(t, plain, int80Instruction(), i386Getpid)
+	caller(plain, amd64.Int80(), i386Getpid)
 	emulates := r.Do("run", "--bundle", plain.Dir, r.ID()).Code == 0
 	deny := func(names ...string) specs.LinuxSyscall {
 		s := rule(specs.ActErrno, names...)
@@ -93,29 +51,29 @@ func TestForeignCalls(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		profile *specs.LinuxSeccomp
-		way     way
+		way     amd64.Way
 		number  uint32
 		args    []uint64
 		want    int
 		ia32    bool
 	}{
-		{"native", with(allowBut(deny("getppid"))), syscallInstruction(), unix.SYS_GETPPID, nil, edom, false},
-		{"32 bits, not named", with(allowBut(deny("getppid"))), int80Instruction(), i386Getpid, nil, killed, true},
-		{"32 bits, named", with(allowBut(deny("getppid")), specs.ArchX86), int80Instruction(), i386Getpid, nil, 0, true},
-		{"32 bits, forbidden", with(allowBut(deny("getpid")), specs.ArchX86), int80Instruction(), i386Getpid, nil, edom, true},
+		{"native", with(allowBut(deny("getppid"))), amd64.Syscall(), unix.SYS_GETPPID, nil, edom, false},
+		{"32 bits, not named", with(allowBut(deny("getppid"))), amd64.Int80(), i386Getpid, nil, killed, true},
+		{"32 bits, named", with(allowBut(deny("getppid")), specs.ArchX86), amd64.Int80(), i386Getpid, nil, 0, true},
+		{"32 bits, forbidden", with(allowBut(deny("getpid")), specs.ArchX86), amd64.Int80(), i386Getpid, nil, edom, true},
 		// 39 is getpid of the native architecture.
-		{"32 bits, other number", with(allowBut(deny("getpid")), specs.ArchX86), int80Instruction(), i386Mkdir, []uint64{0}, int(unix.EFAULT), true},
-		{"32 bits, through socketcall", with(allowBut(deny("socket")), specs.ArchX86), int80Instruction(), i386Socketcall, []uint64{1, 0}, edom, true},
-		{"x32, not named", with(allowBut(deny("mkdir"))), syscallInstruction(), x32Getppid, nil, killed, false},
-		{"x32, forbidden", with(allowBut(deny("getppid")), specs.ArchX32), syscallInstruction(), x32Getppid, nil, edom, false},
-		{"x32, forbidden by its own number", with(allowBut(deny("execveat")), specs.ArchX32), syscallInstruction(), x32Execveat, nil, edom, false},
-		{"x32, number of the native one", with(allowBut(deny("mkdir"))), syscallInstruction(), x32 | unix.SYS_MKDIR, nil, killed, false},
+		{"32 bits, other number", with(allowBut(deny("getpid")), specs.ArchX86), amd64.Int80(), i386Mkdir, []uint64{0}, int(unix.EFAULT), true},
+		{"32 bits, through socketcall", with(allowBut(deny("socket")), specs.ArchX86), amd64.Int80(), i386Socketcall, []uint64{1, 0}, edom, true},
+		{"x32, not named", with(allowBut(deny("mkdir"))), amd64.Syscall(), x32Getppid, nil, killed, false},
+		{"x32, forbidden", with(allowBut(deny("getppid")), specs.ArchX32), amd64.Syscall(), x32Getppid, nil, edom, false},
+		{"x32, forbidden by its own number", with(allowBut(deny("execveat")), specs.ArchX32), amd64.Syscall(), x32Execveat, nil, edom, false},
+		{"x32, number of the native one", with(allowBut(deny("mkdir"))), amd64.Syscall(), x32 | unix.SYS_MKDIR, nil, killed, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			need.Feature(t, "ia32", emulates || !test.ia32, "the kernel runs no 32-bit programs")
 			r := lab.New(t)
 			b := lab.NewBundle(t, confined(true), profile(test.profile))
-			caller(t, b, test.way, test.number, test.args...)
+			caller(b, test.way, test.number, test.args...)
 			if res := r.Do("run", "--bundle", b.Dir, r.ID()); res.Code != test.want {
 				t.Errorf("%v, want status %d", res, test.want)
 			}
@@ -166,7 +124,7 @@ func TestExplainIsTrue(t *testing.T) {
 		number := head[len(head)-3]
 		n, err := strconv.ParseUint(number, 10, 32)
 		must(t, err)
-		caller(t, b, syscallInstruction(), uint32(n), test.args...)
+		caller(b, amd64.Syscall(), uint32(n), test.args...)
 		code := r.Do("run", "--bundle", b.Dir, r.ID()).Code
 		want := -1 // whatever the call itself does
 		for text, errno := range map[string]int{"SCMP_ACT_ERRNO (EPERM)": int(unix.EPERM), "SCMP_ACT_ERRNO (ENOSYS)": int(unix.ENOSYS)} {

@@ -7,7 +7,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/profiles"
+	"github.com/ocirt/ocirt/internal/profiles"
 )
 
 func TestMain(m *testing.M) { lab.Main(m) }

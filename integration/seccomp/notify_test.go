@@ -2,6 +2,7 @@ package seccomp
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -13,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // notify is a profile that tells the agent of calls.
@@ -173,6 +174,19 @@ func TestAgentIsNotThere(t *testing.T) {
 		c.Start().Says("up")
 		c.Delete("--force").OK()
 	}
+}
+
+// A link could be turned to the socket of somebody else, so it is not followed.
+func TestAgentIsALink(t *testing.T) {
+	need.Root(t)
+	r, dir := lab.New(t), lab.Dir(t)
+	l, err := net.Listen("unix", filepath.Join(dir, "agent"))
+	must(t, err)
+	defer l.Close()
+	must(t, os.Symlink("agent", filepath.Join(dir, "link")))
+	p := allowBut(rule(specs.ActNotify, "mkdir"))
+	p.ListenerPath = filepath.Join(dir, "link")
+	r.CreateFails(lab.NewBundle(t, confined(true), profile(p)), "failed to connect with seccomp agent", "link")
 }
 
 // A path may be longer than the address of a socket.

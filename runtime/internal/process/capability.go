@@ -5,20 +5,8 @@ import (
 	"slices"
 
 	"github.com/ocirt/ocirt/runtime/internal/step"
+	"github.com/ocirt/ocirt/spec"
 )
-
-// capabilityNames are the kernel's capabilities by number (include/uapi/linux/capability.h).
-var capabilityNames = [...]string{
-	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID",
-	"CAP_KILL", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE",
-	"CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK",
-	"CAP_IPC_OWNER", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE",
-	"CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE",
-	"CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE",
-	"CAP_AUDIT_CONTROL", "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG",
-	"CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF",
-	"CAP_CHECKPOINT_RESTORE",
-}
 
 // Caps is a set of capabilities, one bit each.
 type Caps uint64
@@ -27,15 +15,12 @@ func (c Caps) has(n int) bool { return c>>n&1 != 0 }
 
 func (c Caps) count() int { return bits.OnesCount64(uint64(c)) }
 
-// capability returns the number of a name, or -1.
-func capability(name string) int { return slices.Index(capabilityNames[:], name) }
-
 // capsOf returns the set of the known names; the others are left out, as the
 // specification wants (config.md, "Linux Process").
 func capsOf(names []string) Caps {
 	var c Caps
 	for _, name := range names {
-		if n := capability(name); n >= 0 {
+		if n := spec.CapabilityNumber(name); n >= 0 {
 			c |= 1 << n
 		}
 	}
@@ -49,7 +34,7 @@ func lastCap(in *step.Input) int {
 	if in.Facts.LastCap > 0 {
 		return min(in.Facts.LastCap, 62)
 	}
-	return len(capabilityNames) - 1
+	return len(spec.CapabilityNames()) - 1
 }
 
 // available is what init can give: in a user namespace of its own it has every
@@ -96,7 +81,7 @@ func Unavailable(in *step.Input) []string {
 	var missing []string
 	for _, names := range [][]string{c.Bounding, c.Effective, c.Permitted, c.Inheritable, c.Ambient} {
 		for _, name := range names {
-			if n := capability(name); n < 0 || !can.has(n) {
+			if n := spec.CapabilityNumber(name); n < 0 || !can.has(n) {
 				missing = append(missing, name)
 			}
 		}
@@ -113,17 +98,17 @@ func Unraised(in *step.Input) []string {
 	}
 	left := capsOf(in.Process.Capabilities.Ambient) & available(in) &^ setsOf(in).ambient
 	var names []string
-	for n := range capabilityNames {
+	for n, name := range spec.CapabilityNames() {
 		if left.has(n) {
-			names = append(names, capabilityNames[n])
+			names = append(names, name)
 		}
 	}
 	return names
 }
 
 func capabilityName(n int) string {
-	if n < len(capabilityNames) {
-		return capabilityNames[n]
+	if names := spec.CapabilityNames(); n < len(names) {
+		return names[n]
 	}
 	return "capability " + itoa(n)
 }

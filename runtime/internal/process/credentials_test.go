@@ -13,9 +13,10 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/ocirt/ocirt/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/entry"
-	"github.com/ocirt/ocirt/runtime/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/step"
+	"github.com/ocirt/ocirt/spec"
 )
 
 // printStatus prints /proc/self/status of init itself, as it is just before execve, where
@@ -37,7 +38,7 @@ var orderWithStatus = slices.Insert(slices.Clone(order), len(order)-1,
 	func(_ *step.Input, emit step.Emit) error { emit("test", printStatus{}); return nil })
 
 func names(c Caps) (list []string) {
-	for n, name := range capabilityNames {
+	for n, name := range spec.CapabilityNames() {
 		if c.has(n) {
 			list = append(list, name)
 		}
@@ -248,6 +249,15 @@ func TestStaysUnreadable(t *testing.T) {
 	res := run(t, in, start{funcs: []compileFunc{Capabilities, User, dump}})
 	if res.Failed != "" || res.Status.ExitStatus() != 0 {
 		t.Errorf("%s: %v, dumpable is %d", res.Failed, res.Errno, res.Status.ExitStatus())
+	}
+	// The sysctl is the host's, and mostly 0 already: that it does not count shows in the calls.
+	p := &entry.Program{}
+	if err := (SetUser{UID: 1000}).Lower(&step.Init{Program: p, Input: in}); err != nil {
+		t.Fatal(err)
+	}
+	calls := p.Calls()
+	if c := calls[len(calls)-1]; c.Trap != unix.SYS_PRCTL || c.Args[0] != unix.PR_SET_DUMPABLE || c.Args[1] != 0 || c.MayFail() {
+		t.Errorf("the last call is %+v", c)
 	}
 }
 

@@ -1,13 +1,15 @@
 package process
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/ocirt/ocirt/runtime/internal/step"
 )
 
 // environment is what the program gets: the list of config.json, in its order, with only
-// the last of several with one name. Nothing comes from the environment of ocirt.
+// the last of several with one name. Nothing comes from the environment of ocirt. An empty
+// HOME is none: engines give one when they want it looked up, as runc does.
 func environment(in *step.Input) []string {
 	given := in.Process.Env
 	list := make([]string, 0, len(given)+4)
@@ -23,7 +25,8 @@ func environment(in *step.Input) []string {
 	if in.Options.NotifyDir != "" && in.Join == nil {
 		list = append(list, "NOTIFY_SOCKET=/"+step.NotifyPlace+"/"+step.NotifyName)
 	}
-	return lastOfEach(list)
+	list = lastOfEach(list)
+	return slices.DeleteFunc(list, func(s string) bool { return s == "HOME=" })
 }
 
 // lastOfEach removes all but the last entry of each name, in place.

@@ -12,8 +12,8 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/ocirt/ocirt/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/entry"
-	"github.com/ocirt/ocirt/runtime/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 )
 
@@ -29,6 +29,7 @@ func TestEnvironment(t *testing.T) {
 		{"last wins", []string{"A=1", "B=2", "A=3", "C=4", "B=5"}, step.Options{}, false, []string{"A=3", "C=4", "B=5"}},
 		{"values with =", []string{"A=b=c", "A=d="}, step.Options{}, false, []string{"A=d="}},
 		{"empty", nil, step.Options{}, false, []string{}},
+		{"empty home", []string{"HOME=/a", "A=1", "HOME="}, step.Options{}, false, []string{"A=1"}},
 		{"sockets", []string{"LISTEN_FDS=9", "A=1"}, step.Options{ListenFDs: 2}, false, []string{"A=1", "LISTEN_FDS=2", "LISTEN_PID=1"}},
 		{"named sockets", []string{"LISTEN_FDNAMES=own"}, step.Options{ListenFDs: 2, ListenNames: "a:b"}, false, []string{"LISTEN_FDS=2", "LISTEN_PID=1", "LISTEN_FDNAMES=a:b"}},
 		{"names of no sockets", []string{"LISTEN_FDNAMES=own"}, step.Options{ListenNames: "a:b"}, false, []string{"LISTEN_FDNAMES=own"}},
@@ -58,7 +59,8 @@ func TestExecuteEnvironment(t *testing.T) {
 	for _, test := range []struct{ given, want string }{
 		{"A=1 B=2 A=3", "B=2\x00A=3\x00HOME=/home/x\x00"},
 		{"A=1 HOME=/own", "A=1\x00HOME=/own\x00"},
-		{"HOME=", "HOME=\x00"},
+		{"HOME= A=1", "A=1\x00HOME=/home/x\x00"},
+		{"HOME=/own HOME=", "HOME=/home/x\x00"},
 	} {
 		in := input()
 		in.Process.Env = strings.Fields(test.given)

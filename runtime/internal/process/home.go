@@ -11,7 +11,7 @@ import (
 // /etc/passwd. It decides about nothing but HOME: users are numbers here.
 type FindHome struct{ UID uint32 }
 
-// Home compiles the HOME of an environment that has none.
+// Home compiles the HOME of an environment that has none, or an empty one.
 func Home(in *step.Input, emit step.Emit) error {
 	if in.Process == nil {
 		return nil

@@ -30,6 +30,10 @@ func bare(err error) error {
 // device might do anything.
 var errIrregular = errors.New("not a regular file")
 
+// errOfKernel is for a regular file that the kernel makes up: an image can have a link to
+// /proc/kmsg, reading which waits for ever, and takes away what the host's log should get.
+var errOfKernel = errors.New("a file of a file system of the kernel")
+
 // openRegular opens a regular file inside a root for reading.
 func openRegular(root *os.File, unsafePath string) (*os.File, error) {
 	f, err := safepath.Open(root, unsafePath, unix.O_PATH)
@@ -59,13 +63,25 @@ func readRegular(root *os.File, unsafePath string, limit int64) ([]byte, error) 
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, limit))
+	return io.ReadAll(io.NewSectionReader(f, 0, limit)) // which, unlike the file's own Read, never waits
 }
 
 func mustBeRegular(f *os.File) error {
 	st, err := linux.Stat(f)
-	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
-		err = errIrregular
+	if err != nil {
+		return err
 	}
-	return err
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return errIrregular
+	}
+	magic, err := linux.FilesystemOf(f)
+	if err != nil {
+		return err
+	}
+	switch magic {
+	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.TRACEFS_MAGIC, unix.DEBUGFS_MAGIC, unix.SECURITYFS_MAGIC,
+		unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC, unix.BPF_FS_MAGIC, unix.PSTOREFS_MAGIC, unix.EFIVARFS_MAGIC:
+		return errOfKernel
+	}
+	return nil
 }

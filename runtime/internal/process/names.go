@@ -2,9 +2,6 @@ package process
 
 import "slices"
 
-// CapabilityNames are the capabilities that are known here, in the order of their numbers.
-func CapabilityNames() []string { return slices.Clone(capabilityNames[:]) }
-
 // MemoryModes are the modes of linux.memoryPolicy that are known here, sorted.
 func MemoryModes() []string { return slices.Sorted(slices.Values(memoryModes[:])) }
 

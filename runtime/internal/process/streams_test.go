@@ -6,8 +6,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/ocirt/ocirt/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/linux"
-	"github.com/ocirt/ocirt/runtime/internal/need"
 )
 
 func TestGiveStreams(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ocirt/ocirt/runtime/internal/safepath"
 	"github.com/ocirt/ocirt/runtime/internal/step"
+	"github.com/ocirt/ocirt/spec"
 )
 
 // ErrNoSysctl is returned for a parameter that the kernel does not have, or not in the
@@ -28,7 +29,7 @@ func Sysctls(in *step.Input, emit step.Emit) error {
 		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.Sysctl)) {
-		if _, ok := sysctlPath(name); !ok {
+		if spec.SysctlPath(name) == "" {
 			return fmt.Errorf("cannot set sysctl %q: invalid name", name)
 		}
 		emit("/linux/sysctl/"+pointerToken(name), SetSysctl{name, l.Sysctl[name]})
@@ -47,8 +48,7 @@ func (s SetSysctl) Do(b *step.Sandbox) error {
 		}
 		b.Proc = proc
 	}
-	path, _ := sysctlPath(s.Name)
-	err := safepath.Write(b.Proc, "sys/"+path, s.Value)
+	err := safepath.Write(b.Proc, "sys/"+spec.SysctlPath(s.Name), s.Value)
 	switch {
 	case err == nil:
 		return nil
@@ -58,30 +58,6 @@ func (s SetSysctl) Do(b *step.Sandbox) error {
 	default:
 		return fmt.Errorf("cannot set sysctl %q to value %q: %w", s.Name, s.Value, bare(err))
 	}
-}
-
-// sysctlPath is the path of a parameter below /proc/sys. As in sysctl(8), the first
-// separator decides: in "net/ipv4/conf/eno2.100/rp_filter" dots are part of names, in
-// "net.ipv4.conf.eno2/100.rp_filter" slashes stand for them.
-func sysctlPath(name string) (string, bool) {
-	path := name
-	if i := strings.IndexAny(name, "./"); i >= 0 && name[i] == '.' {
-		path = strings.Map(func(r rune) rune {
-			switch r {
-			case '.':
-				return '/'
-			case '/':
-				return '.'
-			}
-			return r
-		}, name)
-	}
-	for part := range strings.SplitSeq(path, "/") {
-		if part == "" || part == "." || part == ".." {
-			return "", false
-		}
-	}
-	return path, !strings.ContainsRune(path, 0)
 }
 
 // pointerToken escapes a key for a JSON pointer (RFC 6901).

@@ -92,13 +92,14 @@ func has(list []Device, unsafePath string) bool {
 	return false
 }
 
-// devIsBound reports whether the container's /dev is one of the host's directories.
+// devIsBound reports whether the container's /dev is one of the host's directories, or its
+// devtmpfs, of which there is only one.
 func devIsBound(in *step.Input) bool {
 	bound := false
 	for _, m := range in.Bundle.Spec.Mounts {
 		if safepath.Clean(m.Destination) == "dev" {
 			o := parseOptions(m.Options)
-			bound = isBind(m, &o)
+			bound = isBind(m, &o) || m.Type == "devtmpfs"
 		}
 	}
 	return bound

@@ -3,15 +3,17 @@ package rootfs
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"github.com/ocirt/ocirt/runtime/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 	"github.com/ocirt/ocirt/runtime/internal/steptest"
+	"github.com/ocirt/ocirt/spec"
 )
 
 func TestDevices(t *testing.T) {
@@ -25,6 +27,7 @@ func TestDevices(t *testing.T) {
 			{Path: "/run/fifo", Type: "p", FileMode: &mode},
 			{Path: "/dev/null", Type: "u", Major: 1, Minor: 3, FileMode: &mode},
 			{Path: "/dev/ptmx", Type: "c", Major: 5, Minor: 2},
+			{Path: "/dev/console", Type: "c", Major: 5, Minor: 1},
 		}
 	}, func(_ *step.Sandbox, err error) {
 		if err != nil {
@@ -45,7 +48,26 @@ func TestDevices(t *testing.T) {
 		if got, _ := os.Readlink("/dev/ptmx"); got != "pts/ptmx" {
 			t.Errorf("/dev/ptmx: %q", got)
 		}
+		// It would be the host's; the container's comes with a terminal.
+		if st, err := os.Lstat("/dev/console"); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("/dev/console: %v, %v", st, err)
+		}
 	})
+}
+
+// Numbers that the kernel would cut are those of another device.
+func TestDeviceNumbers(t *testing.T) {
+	for _, d := range []specs.LinuxDevice{
+		{Path: "/dev/x", Type: "c", Major: -1},
+		{Path: "/dev/x", Type: "b", Minor: -1},
+		{Path: "/dev/x", Type: "c", Major: 1 << 12},
+		{Path: "/dev/x", Type: "u", Minor: 1 << 20},
+		{Path: "/dev/x", Type: "c", Major: 1<<32 + 1},
+	} {
+		if got, err := compileDevice(d); err == nil || !strings.Contains(err.Error(), "is out of range") {
+			t.Errorf("%+v: %+v, %v", d, got, err)
+		}
+	}
 }
 
 func TestDevicesOfTheImageAreTakenOver(t *testing.T) {
@@ -105,6 +127,20 @@ func TestNoDevicesInTheHostsDev(t *testing.T) {
 	})
 }
 
+// Only compiled: what is made in a devtmpfs is made on the host.
+func TestNoDevicesInDevtmpfs(t *testing.T) {
+	for kind, none := range map[string]bool{"devtmpfs": true, "tmpfs": false} {
+		in := &step.Input{Bundle: &spec.Bundle{Spec: &specs.Spec{
+			Linux:  &specs.Linux{Namespaces: []specs.LinuxNamespace{{Type: specs.MountNamespace}}},
+			Mounts: []specs.Mount{{Destination: "/dev", Type: kind, Source: kind}},
+		}}}
+		steps, err := steptest.Plan(in, Devices)
+		if err != nil || len(steps) == 0 != none {
+			t.Errorf("%s: %v, %v", kind, steps, err)
+		}
+	}
+}
+
 func TestDevicesInUserNamespace(t *testing.T) {
 	need.UserNamespaces(t)
 	steptest.In(t, steptest.Options{User: true, Network: true}, func(t *testing.T) {
@@ -158,9 +194,10 @@ func TestHostileImage(t *testing.T) {
 		extra   []specs.Mount
 		masked  []string
 		refused string // "" if the container is built, harmlessly
+		at      string // where something is mounted then, inside; "CANARY" is where the canary is outside
 	}{
-		"dev-link":       {image: linkTo("dev"), refused: "/dev"},
-		"dev-link-tmpfs": {image: linkTo("dev"), extra: usual()[1:2], refused: "/dev"},
+		"dev-link":       {image: linkTo("dev"), refused: "cannot use /dev: it is not an ordinary directory"},
+		"dev-link-tmpfs": {image: linkTo("dev"), extra: usual()[1:2], refused: "cannot use /dev: it is not an ordinary directory"},
 		"proc-link":      {image: linkTo("proc"), extra: usual()[:1], refused: ordinary},
 		"proc-file": {
 			image: func(t *testing.T, in *step.Input, _ string) { write(t, inRoot(in, "proc"), "") }, extra: usual()[:1],
@@ -168,11 +205,11 @@ func TestHostileImage(t *testing.T) {
 		},
 		"sys-link":  {image: linkTo("sys"), extra: usual()[5:], refused: ordinary},
 		"sys-proc":  {image: func(t *testing.T, in *step.Input, _ string) { link(t, "proc", inRoot(in, "sys")) }, extra: usual(), refused: ordinary},
-		"target":    {image: linkTo("mnt"), extra: []specs.Mount{tmpfs("/mnt")}},
-		"up":        {image: func(t *testing.T, in *step.Input, _ string) { link(t, "../../../../..", inRoot(in, "mnt")) }, extra: []specs.Mount{tmpfs("/mnt/tmp")}},
-		"dotdot":    {extra: []specs.Mount{tmpfs("/../../../x")}},
-		"deep":      {image: linkTo("mnt"), extra: []specs.Mount{tmpfs("/mnt/a/b/c")}},
-		"file":      {image: linkTo("etc"), extra: []specs.Mount{bind("/etc/passwd", "/etc/x")}},
+		"target":    {image: linkTo("mnt"), extra: []specs.Mount{tmpfs("/mnt")}, at: "CANARY"},
+		"up":        {image: func(t *testing.T, in *step.Input, _ string) { link(t, "../../../../..", inRoot(in, "mnt")) }, extra: []specs.Mount{tmpfs("/mnt/tmp")}, at: "/tmp"},
+		"dotdot":    {extra: []specs.Mount{tmpfs("/../../../x")}, at: "/x"},
+		"deep":      {image: linkTo("mnt"), extra: []specs.Mount{tmpfs("/mnt/a/b/c")}, at: "CANARY/a/b/c"},
+		"file":      {image: linkTo("etc"), extra: []specs.Mount{bind("/etc/passwd", "/etc/x")}, at: "CANARY/x"},
 		"into-proc": {image: func(t *testing.T, in *step.Input, _ string) { link(t, "/proc/fs", inRoot(in, "x")) }, extra: append(usual(), tmpfs("/x")), refused: "inside /proc"},
 		"magic":     {image: func(t *testing.T, in *step.Input, _ string) { link(t, "/proc/self/root", inRoot(in, "x")) }, extra: []specs.Mount{bind("/proc", "/proc", "rbind"), tmpfs("/x/tmp")}, refused: "outside of the container root"},
 		"null-link": {image: linkTo("dev/null"), refused: "a different file exists"},
@@ -180,6 +217,12 @@ func TestHostileImage(t *testing.T) {
 		"null-zero": {image: func(t *testing.T, in *step.Input, _ string) {
 			write(t, inRoot(in, "dev/x"), "")
 			if err := unix.Mknod(inRoot(in, "dev/null"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 5))); err != nil {
+				t.Fatal(err)
+			}
+		}, refused: "a different file exists"},
+		"null-block": {image: func(t *testing.T, in *step.Input, _ string) {
+			write(t, inRoot(in, "dev/x"), "")
+			if err := unix.Mknod(inRoot(in, "dev/null"), unix.S_IFBLK|0o666, int(unix.Mkdev(1, 3))); err != nil {
 				t.Fatal(err)
 			}
 		}, refused: "a different file exists"},
@@ -197,10 +240,13 @@ func TestHostileImage(t *testing.T) {
 				if c.image != nil {
 					c.image(t, in, canary)
 				}
-				steptest.Build(t, in, everything, func(_ *step.Sandbox, err error) {
+				steptest.Build(t, in, everything, func(b *step.Sandbox, err error) {
+					at := strings.ReplaceAll(c.at, "CANARY", canary)
 					switch {
 					case c.refused == "" && err != nil:
 						t.Error(err)
+					case c.at != "" && !slices.ContainsFunc(steptest.Mounts(t, b), func(m steptest.MountPoint) bool { return m.Point == at }):
+						t.Errorf("nothing is mounted on %s inside", at)
 					case c.refused != "" && (err == nil || !strings.Contains(err.Error(), c.refused)):
 						t.Errorf("got %v", err)
 					}

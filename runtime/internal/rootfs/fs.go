@@ -213,8 +213,15 @@ func (s AttachProc) String() string {
 
 // Give writes init's part: a detached procfs.
 func (s AttachProc) Give(p *entry.Program) ([]entry.Slot, error) {
+	return s.GiveProc(p, func(words string) entry.Slot {
+		return p.Call(unix.SYS_FSOPEN, p.String("proc"), unix.FSOPEN_CLOEXEC).Label(words + "fsopen").Keep()
+	})
+}
+
+// GiveProc is Give for a procfs that somebody else opens.
+func (s AttachProc) GiveProc(p *entry.Program, open func(words string) entry.Slot) ([]entry.Slot, error) {
 	words := fmt.Sprintf("error mounting %q to rootfs at %q: ", s.Source, "/"+s.Place.UnsafePath)
-	fs := p.Call(unix.SYS_FSOPEN, p.String("proc"), unix.FSOPEN_CLOEXEC).Label(words + "fsopen").Keep()
+	fs := open(words)
 	set := func(key, value string) {
 		p.Call(unix.SYS_FSCONFIG, fs, unix.FSCONFIG_SET_STRING, p.String(key), p.String(value), 0).Label(words + "fsconfig " + key)
 	}
@@ -243,5 +250,23 @@ func (s AttachProc) Do(b *step.Sandbox) error {
 	mount := b.Files[0]
 	defer mount.Close()
 	list := Mount{Propagation: s.Propagation, RecAttr: s.RecAttr}.changes(false)
-	return mountError(s.Source, s.Place.UnsafePath, attach(b, mount, s.Place, yes, list))
+	err := isProc(mount)
+	if err == nil {
+		err = attach(b, mount, s.Place, yes, list)
+	}
+	return mountError(s.Source, s.Place.UnsafePath, err)
+}
+
+// isProc makes sure that what came is a procfs. It was made in a pid namespace in which, if
+// that is joined, a hostile process may have spoken in the name of its maker.
+func isProc(mount *os.File) error {
+	magic, err := linux.FilesystemOf(mount)
+	if err != nil {
+		return err
+	}
+	st, err := linux.Stat(mount)
+	if err == nil && (magic != unix.PROC_SUPER_MAGIC || st.Ino != procRootInode) {
+		err = errors.New("unsafe procfs: it is not the root of a procfs")
+	}
+	return err
 }

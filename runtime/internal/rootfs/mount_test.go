@@ -10,7 +10,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"github.com/ocirt/ocirt/runtime/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 	"github.com/ocirt/ocirt/runtime/internal/steptest"
 )
@@ -225,7 +225,7 @@ func TestOverlayWithLongLowerDirectories(t *testing.T) {
 		}}}
 	}, func(b *step.Sandbox, err error) {
 		if errors.Is(err, unix.ENODEV) {
-			t.Skip("SKIP-REASON: no overlay file system")
+			t.Skip("the kernel has no overlay file system")
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -2,7 +2,6 @@ package seccomp
 
 import (
 	"bytes"
-	"encoding/binary"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -11,56 +10,18 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/ocirt/ocirt/internal/amd64"
+	"github.com/ocirt/ocirt/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/entry"
-	"github.com/ocirt/ocirt/runtime/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 	"github.com/ocirt/ocirt/spec"
 )
 
-// A way is how a program calls the kernel.
-type way []byte
-
-var (
-	viaSyscall = way{0x0f, 0x05}
-	viaInt80   = way{0xcd, 0x80} // the native call of 32-bit programs
-)
-
 // caller writes a program that makes one call and exits with its errno, or with 0.
-func caller(t *testing.T, w way, number uint32, args ...uint64) string {
+func caller(t *testing.T, w amd64.Way, number uint32, args ...uint64) string {
 	t.Helper()
-	var code []byte
-	registers := [][]byte{{0x48, 0xbf}, {0x48, 0xbe}, {0x48, 0xba}} // mov rdi, rsi, rdx
-	if w[0] == viaInt80[0] {
-		registers = [][]byte{{0x48, 0xbb}, {0x48, 0xb9}, {0x48, 0xba}} // mov rbx, rcx, rdx
-	}
-	for i, a := range args {
-		code = binary.LittleEndian.AppendUint64(append(code, registers[i]...), a)
-	}
-	code = binary.LittleEndian.AppendUint32(append(code, 0xb8), number) // mov eax
-	code = append(code, w...)
-	code = append(code,
-		0x31, 0xff, // xor edi, edi
-		0x85, 0xc0, // test eax, eax
-		0x79, 0x04, // jns over the next two
-		0xf7, 0xd8, // neg eax
-		0x89, 0xc7, // mov edi, eax
-		0xb8, 231, 0, 0, 0, // mov eax, exit_group
-		0x0f, 0x05)
-	const base, head = 0x400000, 64 + 56
-	var b bytes.Buffer
-	for _, part := range []any{
-		[16]byte{0x7f, 'E', 'L', 'F', 2, 1, 1},
-		uint16(2), uint16(62), uint32(1), uint64(base + head), uint64(64), uint64(0),
-		uint32(0), uint16(64), uint16(56), uint16(1), uint16(0), uint16(0), uint16(0),
-		uint32(1), uint32(5), uint64(0), uint64(base), uint64(base), uint64(head + len(code)), uint64(head + len(code)), uint64(4096),
-		code,
-	} {
-		if err := binary.Write(&b, binary.LittleEndian, part); err != nil {
-			t.Fatal(err)
-		}
-	}
 	path := filepath.Join(t.TempDir(), "caller")
-	if err := os.WriteFile(path, b.Bytes(), 0o755); err != nil {
+	if err := os.WriteFile(path, amd64.Call(w, number, args...), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -140,8 +101,8 @@ func result(s syscall.WaitStatus) int {
 
 func TestKernel(t *testing.T) {
 	const i386Getpid, i386Socketcall, i386Execve = 20, 102, 11
-	int80 := func(number uint32, args ...uint64) string { return caller(t, viaInt80, number, args...) }
-	native := func(number uint32, args ...uint64) string { return caller(t, viaSyscall, number, args...) }
+	int80 := func(number uint32, args ...uint64) string { return caller(t, amd64.Int80(), number, args...) }
+	native := func(number uint32, args ...uint64) string { return caller(t, amd64.Syscall(), number, args...) }
 	if got := result(execute(t, nil, true, native(unix.SYS_GETPPID))); got != 0 {
 		t.Fatalf("without a filter: %d", got)
 	}
@@ -213,14 +174,14 @@ func conditional(op specs.LinuxSeccompOperator, value, two uint64) string {
 func TestKernelPrivileged(t *testing.T) {
 	need.Root(t)
 	p := parse(t, allowBut+`{"names": ["getppid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}]}`)
-	if got := result(execute(t, p, false, caller(t, viaSyscall, unix.SYS_GETPPID))); got != 95 {
+	if got := result(execute(t, p, false, caller(t, amd64.Syscall(), unix.SYS_GETPPID))); got != 95 {
 		t.Errorf("result is %d", got)
 	}
 }
 
 // The kernel takes all of them.
 func TestKernelTakes(t *testing.T) {
-	path := caller(t, viaSyscall, unix.SYS_GETPPID)
+	path := caller(t, amd64.Syscall(), unix.SYS_GETPPID)
 	flags := []specs.LinuxSeccompFlag{
 		"SECCOMP_FILTER_FLAG_TSYNC", specs.LinuxSeccompFlagLog, specs.LinuxSeccompFlagSpecAllow, specs.LinuxSeccompFlagWaitKillableRecv,
 	}
