@@ -40,23 +40,23 @@ func (rt *Runtime) placeCgroups(in *step.Input) (step.Systemd, error) {
 		return nil, fmt.Errorf("invalid cgroup-manager: %s", rt.cgroups)
 	}
 	// What is wrong with the names is said before anybody is asked.
-	if err := placeUnit(in, "", in.Facts.EUID != 0); err != nil {
+	if err := placeUnit(in, "", 0, in.Facts.EUID != 0); err != nil {
 		return nil, err
 	}
 	m, err := cgroup.ConnectSystemd()
 	if err != nil {
 		return nil, fmt.Errorf("--systemd-cgroup: %w", err)
 	}
-	if err := placeUnit(in, m.ControlGroup, m.User); err != nil {
+	if err := placeUnit(in, m.ControlGroup, m.Version, m.User); err != nil {
 		m.Close()
 		return nil, err
 	}
 	return m, nil
 }
 
-// placeUnit decides where the groups of the container's unit will be, of a systemd that
-// manages from the cgroup control.
-func placeUnit(in *step.Input, control string, user bool) error {
+// placeUnit decides where the groups of the container's unit will be, of a systemd of this
+// version that manages from the cgroup control.
+func placeUnit(in *step.Input, control string, version int, user bool) error {
 	if err := cgroup.CheckAnnotations(in.Bundle.Spec.Annotations); err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func placeUnit(in *step.Input, control string, user bool) error {
 	if err != nil {
 		return err
 	}
-	in.Cgroups = listed(hierarchies, cgroup.UnitPaths(u, control, hierarchies))
+	in.Cgroups = listed(hierarchies, cgroup.UnitPaths(u, control, version, hierarchies))
 	return nil
 }
 
@@ -80,7 +80,7 @@ func (rt *Runtime) explainCgroups(in *step.Input) error {
 		return err
 	}
 	user := in.Facts.EUID != 0
-	return placeUnit(in, conventional(user), user)
+	return placeUnit(in, conventional(user), 0, user)
 }
 
 // conventional is where systemd manages from on a host that nobody has arranged otherwise.
@@ -169,7 +169,7 @@ func (rt *Runtime) lost(id string) (*store.Record, error) {
 		if err != nil {
 			return nil, err
 		}
-		rec.Cgroup = store.CgroupRecord{Unit: u.Name, User: user, Paths: cgroup.UnitPaths(u, conventional(user), hierarchies)}
+		rec.Cgroup = store.CgroupRecord{Unit: u.Name, User: user, Paths: cgroup.UnitPaths(u, conventional(user), 0, hierarchies)}
 	} else {
 		paths, err := cgroup.Paths("", id, hierarchies, user)
 		if err != nil {

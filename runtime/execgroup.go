@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/runtime/internal/cgroup"
+	"github.com/ocirt/ocirt/runtime/internal/launch"
 	"github.com/ocirt/ocirt/runtime/internal/linux"
 )
 
@@ -25,6 +27,7 @@ func (x *execution) openGroups() error {
 	if err != nil {
 		return err
 	}
+	x.below = below[""]
 	for _, name := range slices.Sorted(maps.Keys(below)) {
 		group, err := openBelow(paths[name], below[name])
 		if err != nil {
@@ -133,9 +136,18 @@ func noGroup(below string, err error) error {
 
 // groupOfInit opens the version 2 group that init is in, which lies below the container's.
 func (c *Container) groupOfInit() (*os.File, error) {
+	below, err := c.belowGroup()
+	if err != nil {
+		return nil, err
+	}
+	return openBelow(c.rec.Cgroup.Paths[""], below)
+}
+
+// belowGroup is the path from the container's version 2 group to the one that init is in.
+func (c *Container) belowGroup() (string, error) {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(c.rec.Pid) + "/cgroup")
 	if err != nil {
-		return nil, fmt.Errorf("cannot find init's cgroup: %w", err)
+		return "", fmt.Errorf("cannot find init's cgroup: %w", err)
 	}
 	ours := c.rec.Cgroup.Paths[""]
 	for line := range bytes.Lines(data) {
@@ -147,9 +159,32 @@ func (c *Container) groupOfInit() (*os.File, error) {
 		// root of the hierarchy: the longest end of ours that its begins with is common.
 		for at := path.Clean(its); at != "/"; at = path.Dir(at) {
 			if strings.HasSuffix(ours, at) {
-				return openBelow(ours, strings.TrimPrefix(its, at))
+				return strings.TrimPrefix(its, at), nil
 			}
 		}
 	}
-	return nil, errors.New("cannot find init's cgroup: it is not below the container's")
+	return "", errors.New("cannot find init's cgroup: it is not below the container's")
+}
+
+// joinGroup starts a process that joins the container's groups, of version 2 the one below.
+// If this user may not move a process from where it is, as out of a login session, systemd
+// does it, which may ask the system's systemd in turn.
+func (c *Container) joinGroup(ctx context.Context, r launch.JoinRequest, below string) (*launch.Joined, error) {
+	j, err := launch.Join(ctx, r)
+	if op, errno := failedCall(err); op != launch.JoinCgroup || errno != unix.EACCES || r.CgroupFD == nil || c.rec.Cgroup.Unit == "" {
+		return j, err
+	}
+	group := c.joinable()
+	r.CgroupFD = nil
+	r.Place = func(pid int) error {
+		err := group.Attach(pid, below)
+		if err == nil || below != "" {
+			return err
+		}
+		if sub, findErr := c.belowGroup(); findErr == nil && sub != "" {
+			return group.Attach(pid, sub)
+		}
+		return err
+	}
+	return launch.Join(ctx, r)
 }

@@ -138,10 +138,17 @@ func (c *Container) release(conn int, b *spec.Bundle) error {
 	if err := unix.Send(conn, []byte{1}, unix.MSG_NOSIGNAL); err != nil {
 		return fmt.Errorf("cannot speak to init: %w", err)
 	}
+	withdrawn, err := c.taken(conn)
+	if err != nil {
+		return err
+	}
 	for {
 		r, more, err := c.hear(conn, b)
 		if err != nil {
 			return err
+		}
+		if !more && withdrawn && c.waiting() {
+			return c.notTaken()
 		}
 		if !more {
 			return c.killedByFilter(b)
@@ -194,9 +201,10 @@ func (c *Container) hookState(status specs.ContainerState, b *spec.Bundle) *spec
 	return s
 }
 
-// stop kills the container and waits for its end, as far as that is possible.
+// stop kills the container and waits for its end, as far as that is possible, and although
+// ctx may be done.
 func (c *Container) stop(ctx context.Context) {
-	if err := c.killAll(ctx); err != nil {
+	if err := c.killAll(context.WithoutCancel(ctx)); err != nil {
 		c.rt.warnf("%v", err)
 	}
 }

@@ -60,7 +60,7 @@ func (c *Container) startHook(ctx context.Context, b *spec.Bundle, h specs.Hook,
 	if r.CgroupFD != nil {
 		defer r.CgroupFD.Close()
 	}
-	j, err := launch.Join(ctx, r)
+	j, err := c.joinGroup(ctx, r, "")
 	if err != nil {
 		return hooks.Process{}, err
 	}

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // onTmpfs puts the state directory onto a file system of its own.
@@ -154,7 +154,9 @@ func TestPidFile(t *testing.T) {
 	if read(canary) != "alive" {
 		t.Errorf("the canary says %q", read(canary))
 	}
-	for _, path := range []string{filepath.Join(dir, "missing/pid"), filepath.Join(canary, "pid"), dir, "/proc/pid"} {
+	null := filepath.Join(dir, "null") // stands for /dev/null, which must not be put at risk
+	must(t, unix.Mknod(null, unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))))
+	for _, path := range []string{filepath.Join(dir, "missing/pid"), filepath.Join(canary, "pid"), dir, "/proc/pid", null} {
 		a.r.Do("create", "--bundle", a.b.Dir, "--pid-file", path, a.id).Failed("--pid-file")
 		if left := a.left(); len(left) > 0 {
 			t.Errorf("%s: %q", path, left)
@@ -216,7 +218,11 @@ func TestLogTrouble(t *testing.T) {
 			t.Errorf("%q: %q", flags, wrong)
 		}
 	}
-	a.r.Do("--log", "/nonexistent/log", "create", "--bundle", a.b.Dir, a.id).Failed("--log")
+	fifo := filepath.Join(lab.Dir(t), "fifo") // that nobody reads
+	must(t, unix.Mkfifo(fifo, 0o600))
+	for _, path := range []string{"/nonexistent/log", fifo} {
+		a.r.Do("--log", path, "create", "--bundle", a.b.Dir, a.id).Failed("--log")
+	}
 	if left := a.left(); len(left) > 0 {
 		t.Errorf("%q", left)
 	}

@@ -11,7 +11,7 @@ import (
 
 // What is wrong on the command line is said with the flag and the value, and changes nothing.
 func TestUpdateFlags(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, forever))
 	c.Says("up")
 	before := snapshot(t, c)
@@ -67,7 +67,7 @@ func unquote(text string) string {
 
 // Of a file and flags the file counts, as with runc; what is obsolete is said to be.
 func TestUpdateFileAndFlags(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, forever))
 	r.Do("update", "--resources", writeJSON(t, `{"pids":{"limit":41}}`), "--pids-limit", "42", c.ID).OK()
 	groupOf(t, c, "pids").want("pids.max", "pids.max", "41", "41")
@@ -85,7 +85,7 @@ func TestUpdateFileAndFlags(t *testing.T) {
 
 // The form of the file is judged as strictly as that of config.json, by the name of the file.
 func TestUpdateFileForm(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, forever))
 	c.Says("up")
 	before := snapshot(t, c)
@@ -135,7 +135,7 @@ func TestUpdateFileForm(t *testing.T) {
 
 // An unknown key changes nothing and is told of.
 func TestUpdateUnknownKey(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, forever))
 	if res := update(r, c, `{"pids":{"limit":44},"future":{"limit":1}}`).OK(); !strings.Contains(res.Stderr, "future") {
 		t.Errorf("an unknown key: %v", res)
@@ -146,7 +146,7 @@ func TestUpdateUnknownKey(t *testing.T) {
 
 // What this host has no means for is an error that names the property.
 func TestUpdateOfWhatThereIsNot(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, forever))
 	rows := map[string]string{
 		`{"cpu":{"cpus":"9999"}}`: "linux.resources.cpu.cpus: no such CPU",
@@ -169,7 +169,7 @@ func TestUpdateOfWhatThereIsNot(t *testing.T) {
 
 // kill and delete take all containers that match.
 func TestRegex(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	b := shell(t, forever)
 	one, two, other := r.Launch(b), r.Launch(b), r.Launch(b)
 	pattern := one.ID + "$|" + two.ID + "$"
@@ -194,7 +194,7 @@ func TestRegex(t *testing.T) {
 
 // --all signals every process, also if the first one has ended.
 func TestKillAll(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, `(trap 'echo child' TERM; echo up; while :; do /bin/busybox sleep 0.05; done) & trap 'echo first' TERM; while :; do wait; done`))
 	c.Says("up")
 	r.Do("kill", "--all", c.ID, "TERM").OK()

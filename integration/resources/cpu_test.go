@@ -9,7 +9,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 const spin = "echo up; while :; do :; done"
@@ -35,7 +35,7 @@ func used(t *testing.T, c *lab.Container) int64 {
 // as much to give, which is when the quota does not stop it in nearly every period. Its
 // weight sees to it that others on the machine do not take its part.
 func TestCPUQuota(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	const quota, period = 100000, 200000
 	c := r.Launch(shell(t, spin, limits(cpu(func(p *specs.LinuxCPU) {
 		p.Quota, p.Period, p.Shares = ptr[int64](quota), ptr[uint64](period), ptr[uint64](262144)
@@ -81,7 +81,7 @@ func spell(t *testing.T, c *lab.Container, g group, d time.Duration) (share, sto
 
 // Two containers on one processor share it as their weights say.
 func TestCPUShares(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	weigh := func(shares uint64) *lab.Container {
 		return r.Launch(shell(t, spin, limits(cpu(func(p *specs.LinuxCPU) { p.Shares, p.Cpus = &shares, "0" }))))
 	}
@@ -99,7 +99,7 @@ func TestCPUShares(t *testing.T) {
 }
 
 func TestCPUBurstAndIdle(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, forever, limits(cpu(func(p *specs.LinuxCPU) {
 		p.Quota, p.Period, p.Burst = ptr[int64](20000), ptr[uint64](100000), ptr[uint64](10000)
 	}))))
@@ -113,7 +113,7 @@ func TestCPUBurstAndIdle(t *testing.T) {
 
 // The container runs where it may, also after an update.
 func TestCpuset(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	here := allowed(t, lab.Host(t, "read", "/proc/self/status"))
 	need.Feature(t, "two processors", strings.HasPrefix(here, "0-") || strings.HasPrefix(here, "0,1"), "these tests may run on "+here)
 	b := shell(t, "echo up; while :; do /bin/busybox grep ^Cpus_allowed_list /proc/self/status; /bin/busybox sleep 0.05; done",

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // An event is what `events` prints, as its readers decode it.
@@ -70,7 +70,7 @@ func parse(t *testing.T, text string) []event {
 
 // One sample has the numbers of the cgroup's files.
 func TestStats(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	res := memory(64 * mib)
 	res.Pids = &specs.LinuxPids{Limit: ptr[int64](40)}
 	res.CPU = &specs.LinuxCPU{Quota: ptr[int64](5000), Period: ptr[uint64](100000), Cpus: "0"}
@@ -108,7 +108,7 @@ func TestStats(t *testing.T) {
 
 // A sample every interval, until the container ends.
 func TestEventsEnd(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, forever))
 	c.Says("up")
 	e := r.Begin(r.Command("events", "--interval=100ms", c.ID))
@@ -128,7 +128,7 @@ func TestEventsEnd(t *testing.T) {
 
 // To be told to end is the usual end of a watch.
 func TestEventsSignal(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, forever))
 	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGINT} {
 		e := r.Begin(r.Command("events", "--interval=10ms", c.ID))
@@ -143,7 +143,7 @@ func TestEventsSignal(t *testing.T) {
 
 // A watcher that nobody listens to any more ends.
 func TestEventsClosedPipe(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, forever))
 	reader, writer, err := os.Pipe()
 	must(t, err)
@@ -167,7 +167,7 @@ func TestEventsClosedPipe(t *testing.T) {
 
 // Want of memory is told of at once, and exactly like this.
 func TestEventsOOM(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, "read go; "+take("64M")+"; echo big $?; "+forever, limits(memory(16*mib)), withFIFO))
 	e := r.Begin(r.Command("events", "--interval=1h", c.ID))
 	time.Sleep(300 * time.Millisecond) // it has to be there before
@@ -183,7 +183,7 @@ func TestEventsOOM(t *testing.T) {
 
 // It is told of also when it is the end of the container.
 func TestEventsLastOOM(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	need.Feature(t, "cgroupfs", !systemd(), "systemd removes the cgroup with its last process, and the counters with it")
 	c := r.Launch(shell(t, "read go; exec "+take("64M"), limits(memory(16*mib)), withFIFO))
 	e := r.Begin(r.Command("events", "--interval=1h", c.ID))
@@ -210,7 +210,7 @@ func open(t *testing.T, c *lab.Container) {
 }
 
 func TestEventsArguments(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, forever))
 	for _, bad := range []string{"0", "0s", "-1s"} {
 		r.Do("events", "--interval="+bad, c.ID).Failed("--interval: must be positive")
@@ -221,7 +221,7 @@ func TestEventsArguments(t *testing.T) {
 
 // The interfaces of the container's own network are counted, and not those of the host.
 func TestStatsOfNetwork(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	for _, own := range []bool{true, false} {
 		edit := lab.Edit(func(*specs.Spec) {})
 		if !own {

@@ -10,7 +10,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // ticker counts, in two processes, and says each number.
@@ -37,7 +37,7 @@ func goesOn(t *testing.T, c *lab.Container) {
 }
 
 func TestPause(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, ticker))
 	c.Says("child")
 	r.Do("resume", c.ID).Failed("container not paused")
@@ -71,7 +71,7 @@ func TestPause(t *testing.T) {
 
 // One that is only created can be paused too, and starts when it goes on.
 func TestPauseCreated(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Create(shell(t, ticker))
 	r.Do("pause", c.ID).OK()
 	status(t, c, "paused")
@@ -90,7 +90,10 @@ func TestKillPaused(t *testing.T) {
 			name, edit = "pids of the host", lab.Without(specs.PIDNamespace)
 		}
 		t.Run(name, func(t *testing.T) {
-			r := asRoot(t)
+			r := onBench(t)
+			if !own {
+				need.Root(t) // for a proc that is not the container's own
+			}
 			c := r.Launch(shell(t, ticker, edit))
 			c.Says("child")
 			r.Do("pause", c.ID).OK()
@@ -112,7 +115,7 @@ func TestKillPaused(t *testing.T) {
 }
 
 func TestDeletePaused(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	for _, started := range []bool{true, false} {
 		c := r.Create(shell(t, ticker))
 		if started {
@@ -126,7 +129,7 @@ func TestDeletePaused(t *testing.T) {
 
 // What a container has frozen itself, in a group below its own, is no obstacle to its end.
 func TestDeleteNestedFrozen(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, `/bin/busybox sleep 1000 & echo pid $!; `+forever))
 	c.Says("up")
 	g := groupOf(t, c, "freezer")
@@ -151,11 +154,14 @@ func TestDeleteNestedFrozen(t *testing.T) {
 
 // A group above the container's own may be frozen by somebody else: then resume cannot help.
 func TestResumeBelowFrozen(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	b := shell(t, ticker)
-	path := "/" + r.ID() + "/leaf"
-	b.Edit(func(s *specs.Spec) { s.Linux.CgroupsPath = path })
 	need.Feature(t, "cgroupfs", !systemd(), "systemd decides about the groups above")
+	path := "/" + r.ID() + "/leaf"
+	if ordinary() {
+		path = ownGroup(t) + path
+	}
+	b.Edit(func(s *specs.Spec) { s.Linux.CgroupsPath = path })
 	c := r.Launch(b)
 	c.Says("child")
 	g := groupOf(t, c, "freezer")

@@ -13,22 +13,68 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// asRoot puts the runtime on the bench for root, who may set limits.
+// asRoot puts the runtime on the bench for root.
 func asRoot(t *testing.T) *lab.Runtime {
 	t.Helper()
 	need.Root(t)
 	return lab.New(t)
 }
 
+// onBench puts it there for whoever may set limits: root, or a user who may make cgroups.
+func onBench(t *testing.T) *lab.Runtime {
+	t.Helper()
+	switch {
+	case !ordinary():
+		return asRoot(t)
+	case systemd():
+		need.Systemd(t)
+	default:
+		err := unix.Access(filepath.Join(v2Root(), ownGroup(t)), unix.W_OK)
+		need.Feature(t, "delegation", pureV2() && err == nil, fmt.Sprintf("this user may not make cgroups in %q: %v", ownGroup(t), err))
+	}
+	need.UserNamespaces(t)
+	return lab.New(t)
+}
+
+// ownGroup is the v2 group of the tests.
+func ownGroup(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/cgroup")
+	must(t, err)
+	_, path, _ := strings.Cut(string(text), "0::")
+	path, _, _ = strings.Cut(path, "\n")
+	return path
+}
+
+// rounds is how often a test does its work, fewer with -short.
+func rounds(n int) int {
+	if testing.Short() {
+		return min(n, 3)
+	}
+	return n
+}
+
+// ordinary reports whether the tests run as an ordinary user.
+func ordinary() bool { return os.Geteuid() != 0 }
+
 // shell is a bundle whose program is a shell with this line, in a few hundred KiB.
 func shell(t *testing.T, line string, edits ...lab.Edit) *lab.Bundle {
 	t.Helper()
-	return lab.NewBundle(t, append([]lab.Edit{lab.Args("/bin/sh", "-c", line), limits(&specs.LinuxResources{})}, edits...)...).Busybox()
+	return bundle(t, append([]lab.Edit{lab.Args("/bin/sh", "-c", line), limits(&specs.LinuxResources{})}, edits...)...).Busybox()
+}
+
+// bundle makes one that whoever runs the tests can run.
+func bundle(t *testing.T, edits ...lab.Edit) *lab.Bundle {
+	t.Helper()
+	if ordinary() {
+		edits = append([]lab.Edit{lab.UserNamespace(0, uint32(os.Geteuid()), 1)}, edits...)
+	}
+	return lab.NewBundle(t, edits...)
 }
 
 // forever is the line of a shell that says "up" and waits for its end.

@@ -7,7 +7,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 const mib = 1 << 20
@@ -24,7 +24,7 @@ func take(size string) string {
 // What is within the limit is had, and what is beyond it is killed, seen from inside, from
 // the cgroup's counters and by the wait status.
 func TestMemoryLimit(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	line := take("8M") + " && echo small; " + take("64M") + "; echo big $?; " + forever
 	c := r.Launch(shell(t, line, limits(memory(16*mib))))
 	c.Says("big ")
@@ -42,8 +42,8 @@ func TestMemoryLimit(t *testing.T) {
 
 // The only process of the container is killed: the caller gets the status of a SIGKILL.
 func TestMemoryLimitOfFirstProcess(t *testing.T) {
-	r := asRoot(t)
-	b := lab.NewBundle(t, lab.Args("/bin/busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"), limits(memory(16*mib))).Busybox()
+	r := onBench(t)
+	b := bundle(t, lab.Args("/bin/busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"), limits(memory(16*mib))).Busybox()
 	if res := r.Run(b); res.Code != 137 {
 		t.Errorf("a hog that is all there is ends with %v", res)
 	}
@@ -51,7 +51,7 @@ func TestMemoryLimitOfFirstProcess(t *testing.T) {
 
 // A limit of -1 is none, and then swap has none either.
 func TestMemoryUnlimited(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, take("32M")+" && echo had it; "+forever, limits(&specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: ptr[int64](-1)}})))
 	c.Says("had it")
 	g := groupOf(t, c, "memory")
@@ -62,7 +62,7 @@ func TestMemoryUnlimited(t *testing.T) {
 
 // The rest of what memory has is in its files.
 func TestMemoryFiles(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	m := &specs.LinuxMemory{
 		Limit: ptr[int64](32 * mib), Swap: ptr[int64](48 * mib), Reservation: ptr[int64](24 * mib),
 		Swappiness: ptr[uint64](7), DisableOOMKiller: ptr(true),
@@ -84,7 +84,7 @@ func TestMemoryFiles(t *testing.T) {
 
 // A hog without the OOM killer waits, and goes on when the limit is raised.
 func TestMemoryWithoutOOMKiller(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	m := memory(16 * mib)
 	m.Memory.DisableOOMKiller = ptr(true)
 	// A program that faces the want in its own code waits; a system call would just fail.

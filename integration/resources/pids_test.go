@@ -19,7 +19,7 @@ const forks = `i=1; trap 'echo refused; while :; do read x; done' EXIT; while :;
 
 // At the limit a fork is refused: from inside by EAGAIN, and in the cgroup's counters.
 func TestPidsLimit(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, forks, limits(pids(7))))
 	c.Says("refused")
 	if !strings.Contains(c.Stderr(), "can't fork: Resource temporarily unavailable") {
@@ -38,10 +38,10 @@ func TestPidsLimit(t *testing.T) {
 
 // The specification: -1 is no limit; 0 is a limit.
 func TestPidsLimitOfNone(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, forever, limits(pids(-1))))
 	groupOf(t, c, "pids").want("pids.max", "pids.max", "max", "max")
-	c = r.Launch(lab.NewBundle(t, lab.Args("/bin/busybox", "sleep", "1000"), limits(pids(0))).Busybox())
+	c = r.Launch(bundle(t, lab.Args("/bin/busybox", "sleep", "1000"), limits(pids(0))).Busybox())
 	none := map[bool]string{false: "0", true: "1"}[systemd()] // which knows no limit of none
 	groupOf(t, c, "pids").want("pids.max", "pids.max", none, none)
 }
@@ -50,8 +50,8 @@ func TestPidsLimitOfNone(t *testing.T) {
 func TestSmallPidsLimit(t *testing.T) {
 	for n := range int64(4) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			r := asRoot(t)
-			b := lab.NewBundle(t, lab.Args("/bin/busybox", "echo", "hello"), limits(pids(n))).Busybox()
+			r := onBench(t)
+			b := bundle(t, lab.Args("/bin/busybox", "echo", "hello"), limits(pids(n))).Busybox()
 			if res := r.Run(b).OK(); res.Stdout != "hello\n" {
 				t.Errorf("it says %q", res.Stdout)
 			}

@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // An ordinary user who may not make cgroups gets containers without one. What needs one says
@@ -62,4 +64,17 @@ func TestLimitsWithoutCgroup(t *testing.T) {
 	r := lab.NewAs(t, user)
 	b := shell(t, forever, lab.UserNamespace(0, user, 1), limits(pids(5))).Chown(user, user)
 	r.CreateFails(b, "rootless needs no limits + no cgrouppath when no permission is granted for cgroups")
+}
+
+// Device rules alone are no reason to refuse: engines always send them, and an ordinary user
+// can make no device to be kept from.
+func TestDeviceRulesWithoutCgroup(t *testing.T) {
+	need.Root(t)
+	need.UserNamespaces(t)
+	need.Feature(t, "cgroupfs", !systemd(), "this user has no systemd")
+	const user = 12345
+	r := lab.NewAs(t, user)
+	r.Run(shell(t, "exit 0", lab.UserNamespace(0, user, 1), limits(&specs.LinuxResources{
+		Devices: []specs.LinuxDeviceCgroup{{Access: "rwm"}},
+	})).Chown(user, user)).OK()
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // A change is an update of one property, and what the container's groups hold from then on.
@@ -52,7 +52,7 @@ func changes() []change {
 // An update of one property after the other: each does what it says, and nothing that was
 // set before goes back to what it was.
 func TestUpdateKeepsTheRest(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, forever, limits(&specs.LinuxResources{
 		Memory: &specs.LinuxMemory{Limit: ptr[int64](32 * mib)},
 		CPU:    &specs.LinuxCPU{Shares: ptr[uint64](100), Quota: ptr[int64](500000), Period: ptr[uint64](1000000)},
@@ -107,7 +107,7 @@ func TestUpdateKeepsTheRest(t *testing.T) {
 // An idle group has no weight: to give it one ends its idleness, and its weight comes back
 // when it is idle no more.
 func TestUpdateIdle(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, forever, limits(cpu(func(p *specs.LinuxCPU) { p.Shares = ptr[uint64](512) }))))
 	g := groupOf(t, c, "cpu")
 	need.Feature(t, "cpu.idle", !g.missing("cpu.idle", "cpu.idle"), "this kernel has no idle groups")
@@ -132,7 +132,7 @@ func TestUpdateIdle(t *testing.T) {
 
 // If one value cannot be had, none is changed, and the next update starts from what was.
 func TestUpdateAllOrNothing(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, forever, limits(&specs.LinuxResources{
 		Memory: &specs.LinuxMemory{Limit: ptr[int64](32 * mib)}, Pids: &specs.LinuxPids{Limit: ptr[int64](20)},
 		CPU: &specs.LinuxCPU{Shares: ptr[uint64](100), Quota: ptr[int64](50000), Period: ptr[uint64](100000)},
@@ -191,11 +191,11 @@ func snapshot(t *testing.T, c *lab.Container) string {
 
 // Two at once: each is applied whole, one after the other.
 func TestUpdatesAtOnce(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, forever))
 	c.Says("up")
 	g, p := groupOf(t, c, "memory"), groupOf(t, c, "pids")
-	for round := range 10 {
+	for round := range rounds(10) {
 		var wg sync.WaitGroup
 		for _, n := range []int{1, 2, 3} {
 			wg.Go(func() {
@@ -220,7 +220,7 @@ func TestUpdatesAtOnce(t *testing.T) {
 
 // The new limit counts for what already runs.
 func TestUpdateIsEnforced(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, `while :; do `+take("32M")+` && echo had || echo killed; /bin/busybox sleep 0.05; done`, limits(memory(64*mib))))
 	c.Says("had\n")
 	r.Do("update", c.ID, "--memory", "16M", "--memory-swap", "16M").OK()
@@ -234,7 +234,7 @@ func TestUpdateIsEnforced(t *testing.T) {
 
 // A limit below what is used is refused where that can be known, and the old one stays.
 func TestUpdateBelowUse(t *testing.T) {
-	r := asRoot(t)
+	r := onBench(t)
 	c := r.Launch(shell(t, `x=$(/bin/busybox dd if=/dev/zero bs=8M count=1 2>/dev/null | /bin/busybox tr '\0' x); echo up; while :; do read y; done`, limits(memory(64*mib))))
 	c.Says("up")
 	g := groupOf(t, c, "memory")

@@ -11,7 +11,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 func TestRunLeavesNoUnit(t *testing.T) {
@@ -39,7 +39,7 @@ func TestEndByMemory(t *testing.T) {
 func TestDeleteOfFrozenAndNested(t *testing.T) {
 	r := onBench(t)
 	c := create(t, r, bundle(t)).Start()
-	nested := filepath.Join("/sys/fs/cgroup", cgroupOf(t, c.Pid), "a", "b")
+	nested := filepath.Join(groupDir(t, c.Pid, "systemd"), "a", "b")
 	if err := os.MkdirAll(nested, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -20,6 +20,7 @@ func ptr[T any](v T) *T { return &v }
 // files, after updates, too.
 func TestLimitsSurviveAReload(t *testing.T) {
 	r := onBench(t)
+	needV2(t)
 	c := create(t, r, bundle(t, limits(specs.LinuxResources{
 		Memory:  &specs.LinuxMemory{Limit: ptr(int64(64 << 20)), Reservation: ptr(int64(32 << 20)), Swap: ptr(int64(64 << 20))},
 		Pids:    &specs.LinuxPids{Limit: ptr(int64(50))},

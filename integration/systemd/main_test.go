@@ -12,7 +12,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 func TestMain(m *testing.M) { lab.Main(m) }
@@ -107,6 +107,16 @@ func cgroupOf(t *testing.T, pid int) string {
 	return group
 }
 
+// groupDir is where that group is, in a hierarchy of version 1 or in that of version 2.
+func groupDir(t *testing.T, pid int, controller string) string {
+	t.Helper()
+	top := "/sys/fs/cgroup"
+	if !exists(top + "/cgroup.controllers") {
+		top += "/" + controller
+	}
+	return top + cgroupOf(t, pid)
+}
+
 // slice is where units lie by default, and home the group that the instance has.
 func slice() string {
 	if os.Geteuid() == 0 {
@@ -125,11 +135,16 @@ func home() string {
 // wantFile checks a file of a v2 group.
 func wantFile(t *testing.T, group, file, want string) {
 	t.Helper()
-	need.Feature(t, "cgroup2", exists("/sys/fs/cgroup/cgroup.controllers"), "no pure cgroup v2")
+	needV2(t)
 	text, err := os.ReadFile(filepath.Join("/sys/fs/cgroup", group, file))
 	if err != nil || strings.TrimSpace(string(text)) != want {
 		t.Errorf("%s is %q (%v), not %s", file, text, err, want)
 	}
+}
+
+func needV2(t *testing.T) {
+	t.Helper()
+	need.Feature(t, "cgroup2", exists("/sys/fs/cgroup/cgroup.controllers"), "no pure cgroup v2")
 }
 
 func exists(p string) bool {

@@ -95,7 +95,7 @@ func BenchmarkStart(b *testing.B) {
 				if way == "born" {
 					f, err := g.CgroupFD()
 					if err != nil || f == nil {
-						b.Skip("no v2 group")
+						b.Skip("this host has no group of cgroup v2")
 					}
 					cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(f.Fd())
 					defer f.Close()

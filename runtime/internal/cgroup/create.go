@@ -232,13 +232,24 @@ func enableControllers(dir string) {
 			missing = append(missing, "+"+c)
 		}
 	}
-	if len(missing) == 0 || writeIn(dir, "cgroup.subtree_control", strings.Join(missing, " ")) == nil {
+	if len(missing) == 0 || holdsProcesses(dir) || writeIn(dir, "cgroup.subtree_control", strings.Join(missing, " ")) == nil {
 		return
 	}
 	// One controller may spoil it for all, such as cpu with realtime processes around.
 	for _, c := range missing {
 		_ = writeIn(dir, "cgroup.subtree_control", c)
 	}
+}
+
+// holdsProcesses reports whether a v2 group other than the top has processes itself. To pass
+// a controller on, it would have to become the root of a threaded tree: the kernel does that
+// for cpu, cpuset and pids without being asked, and then lets no process into any group below.
+func holdsProcesses(dir string) bool {
+	if isTop(dir) {
+		return false
+	}
+	procs, err := readIn(dir, "cgroup.procs")
+	return err == nil && procs != ""
 }
 
 // unmake removes what Create made, innermost first. Nothing has joined it.

@@ -229,6 +229,27 @@ func TestExistingGroup(t *testing.T) {
 	})
 }
 
+// Below a group that holds processes there can be groups, if without limits: it is not made
+// the root of a threaded tree, which they could not live in.
+func TestBelowProcesses(t *testing.T) {
+	paths := pathsIn(t, "busy", v2Tree(t))
+	busy := create(t, paths)
+	start(t, busy, "while :; do read x || sleep 100; done")
+	below := pathsIn(t, "busy", v2Tree(t))
+	below[""] += "/below"
+	g, err := Create(below, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, g, "while :; do read x || sleep 100; done")
+	if kind, err := readIn(below[""], "cgroup.type"); err != nil || strings.TrimSpace(kind) != "domain" {
+		t.Errorf("the group below is a %q (%v)", kind, err)
+	}
+	if on, err := readIn(paths[""], "cgroup.subtree_control"); err != nil || strings.TrimSpace(on) != "" {
+		t.Errorf("the group with processes passes on %q (%v)", on, err)
+	}
+}
+
 func TestNameOfFile(t *testing.T) {
 	h := v2Tree(t)
 	_, err := Create(map[string]string{"": h.Mount + "/cgroup.procs"}, Options{})
@@ -263,7 +284,7 @@ func TestCpusetIsFilled(t *testing.T) {
 		wantGone(t, g)
 		return
 	}
-	t.Skip("no v1 cpuset hierarchy")
+	t.Skip("this host has no cpuset hierarchy of cgroup v1")
 }
 
 // Nothing is left if a group in the middle cannot be made.

@@ -15,7 +15,7 @@ import (
 const (
 	smallLimit   = 16 << 20 // above it, this does not matter
 	firstPause   = 200 * time.Microsecond
-	longestPause = 20 * time.Millisecond // the last; 25 ms in all
+	longestPause = 80 * time.Millisecond // more than the last; 100 ms in all
 )
 
 // insist writes a setting, and gives the kernel the time it needs for a limit of memory: v1

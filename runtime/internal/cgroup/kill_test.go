@@ -36,7 +36,7 @@ func TestKillForkBomb(t *testing.T) {
 			}
 		}
 		if len(hs) == 0 {
-			t.Skip("no v1 freezer")
+			t.Skip("this host has no freezer of cgroup v1")
 		}
 		killBomb(t, create(t, pathsIn(t, "bomb", hs...)))
 	})
@@ -49,7 +49,7 @@ func killBomb(t *testing.T, g *Group) {
 			t.Fatal(err)
 		}
 	} else {
-		t.Skip("no v1 pids hierarchy to bound the bomb")
+		t.Skip("this host has no pids hierarchy of cgroup v1 to bound the bomb")
 	}
 	start(t, g, bomb)
 	time.Sleep(300 * time.Millisecond)

@@ -3,6 +3,7 @@ package cgroup
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -66,13 +67,18 @@ var errNoGroup = errors.New("rootless needs no limits + no cgrouppath when no pe
 // Do writes the limits.
 func (s LimitGroups) Do(h *step.Host) (err error) {
 	r := h.Input.Bundle.Spec.Linux.Resources
-	if len(h.Input.Cgroups) == 0 {
-		if onlyDevices(limited(r)) && h.Input.Options.Rootless {
+	paths := PathsOf(h.Input.Cgroups)
+	if h.Input.Options.Rootless {
+		// MakeGroups leaves out what the user may not make, as long as no limit needs it.
+		maps.DeleteFunc(paths, func(_, dir string) bool { return !exists(dir) })
+		if onlyDevices(limited(r)) && !ruleDevices(paths) {
 			return nil
 		}
+	}
+	if len(paths) == 0 {
 		return errNoGroup
 	}
-	g := Load(PathsOf(h.Input.Cgroups), h.Made)
+	g := Load(paths, h.Made)
 	if h.Input.Unit.Name != "" {
 		if g.Unit, err = startedUnit(h); err != nil {
 			return err
@@ -83,6 +89,16 @@ func (s LimitGroups) Do(h *step.Host) (err error) {
 
 // Undo has nothing to do: the limits go with the groups.
 func (s LimitGroups) Undo(*step.Host) error { return nil }
+
+// ruleDevices reports whether there is a group that device rules are for.
+func ruleDevices(paths map[string]string) bool {
+	for name := range paths {
+		if name == "" || hasController(name, "devices") {
+			return true
+		}
+	}
+	return false
+}
 
 // onlyDevices reports whether nothing but device rules is asked for, which an unprivileged
 // container does without: it has no right to make a device it could be kept from.

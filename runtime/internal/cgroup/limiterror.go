@@ -235,8 +235,8 @@ func whyCpuset(p place, errno unix.Errno) string {
 		thing = "node"
 	}
 	top := p.dir
-	for !isTop(top) && path.Dir(top) != "/" {
-		top = path.Dir(top)
+	for !isTop(top) && exists(path.Dir(top)+"/cgroup.procs") {
+		top = path.Dir(top) // inside of a container the top is a group, too
 	}
 	have := firstOf(top, p.file, p.file+".effective", "cpuset.effective_"+strings.TrimPrefix(p.file, "cpuset."))
 	if have != "" && !inList(p.value, have) {

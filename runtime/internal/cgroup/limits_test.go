@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/ocirt/ocirt/runtime/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -134,7 +134,7 @@ func TestUnifiedKeys(t *testing.T) {
 func TestSetOnV1(t *testing.T) {
 	hs := hierarchies(t)
 	if len(hs) == 1 {
-		t.Skip("no v1")
+		t.Skip("this host has no hierarchy of cgroup v1")
 	}
 	g := create(t, pathsIn(t, "limits", hs...))
 	r := full()

@@ -103,11 +103,11 @@ func UserControlGroup() string {
 }
 
 // UnitPaths returns the directory of a unit in each hierarchy, where control is the cgroup
-// that its manager manages from. Nothing is made.
-func UnitPaths(u systemd.Unit, control string, hs []Hierarchy) map[string]string {
+// that its manager, of this version (0: the newest), manages from. Nothing is made.
+func UnitPaths(u systemd.Unit, control string, version int, hs []Hierarchy) map[string]string {
 	paths := make(map[string]string, len(hs))
 	for _, h := range hs {
-		paths[h.Name] = path.Join(h.Mount, control, u.Dir())
+		paths[h.Name] = path.Join(h.Mount, control, u.Dir(version))
 	}
 	return paths
 }
@@ -121,6 +121,32 @@ func PlanUnit(paths map[string]string) []string {
 		}
 	}
 	return made
+}
+
+// Attach lets systemd move a process of this user into the unit's group, or the one below it,
+// from wherever it is.
+func (g *Group) Attach(pid int, below string) error {
+	dir, ok := g.unitDir()
+	if !ok {
+		return errNoOwnGroup
+	}
+	below = path.Join("/", below)
+	err := g.Unit.with(func(m *systemd.Manager) error { return m.Attach(g.Unit.Name, below, pid) })
+	if err != nil {
+		return err
+	}
+	text, err := readAt(unix.AT_FDCWD, "/proc/"+strconv.Itoa(pid)+"/cgroup")
+	if err != nil {
+		return fmt.Errorf("cannot see where systemd has put the process: %w", err)
+	}
+	for _, h := range parseOwn(text) {
+		if h.Name == "" || h.Name == "name=systemd" {
+			if strings.HasSuffix(h.Own, path.Join("/", path.Base(dir), below)) {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("systemd has not put the process into cgroup %s", path.Join(dir, below))
 }
 
 // endUnit ends the unit. Its processes are killed first: systemd would ask them to end, and
@@ -146,6 +172,7 @@ func (g *Group) stop() error {
 	if !ok || !slices.Contains(g.Made, dir) {
 		return nil
 	}
+	g.dropIn().remove()
 	err := g.Unit.with(func(m *systemd.Manager) error { return m.Stop(g.Unit.Name) })
 	var unreachable *systemd.UnreachableError
 	if err != nil && (errors.As(err, &unreachable) || !exists(dir)) {

@@ -1,17 +1,17 @@
 package cgroup
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
 
-	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
-
 	"github.com/ocirt/ocirt/runtime/internal/cgroup/systemd"
 	"github.com/ocirt/ocirt/runtime/internal/cgroup/systemd/dbus"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // What systemd is not told of a limit it takes back: it writes the files of a unit anew when
@@ -106,7 +106,7 @@ func unitProperties(settings []setting, version int) []systemd.Property {
 	for _, s := range settings {
 		p.add(s)
 	}
-	return p.list
+	return replacing(p.list)
 }
 
 type propertyList struct {
@@ -178,10 +178,20 @@ func (p *propertyList) add(s setting) {
 		p.set("AllowedCPUs", s.value)
 	case "cpuset.mems":
 		p.set("AllowedMemoryNodes", s.value)
-	case "blkio.weight":
-		p.number("BlockIOWeight", 0, s.value)
+	case "blkio.weight", "blkio.weight_device":
+		p.weight("BlockIOWeight", "BlockIODeviceWeight", 0, s, false)
+	case "blkio.bfq.weight", "blkio.bfq.weight_device":
+		p.weight("BlockIOWeight", "BlockIODeviceWeight", 0, s, true)
+	case "blkio.throttle.read_bps_device":
+		p.device("BlockIOReadBandwidth", 0, s.key, strings.TrimPrefix(s.value, s.key+" "))
+	case "blkio.throttle.write_bps_device":
+		p.device("BlockIOWriteBandwidth", 0, s.key, strings.TrimPrefix(s.value, s.key+" "))
 	case "io.weight":
-		p.number("IOWeight", 230, strings.TrimPrefix(s.value, "default "))
+		p.weight("IOWeight", "IODeviceWeight", 230, s, false)
+	case "io.bfq.weight":
+		p.weight("IOWeight", "IODeviceWeight", 230, s, true)
+	case "io.max":
+		p.throttle(s.value)
 	}
 }
 
@@ -228,81 +238,6 @@ func (p *propertyList) set(name, value string) {
 	p.put(name, 244, dbus.Bytes(mask))
 }
 
-// deviceProperties translates device rules. Systemd's own filter acts in addition to ours,
-// so it gets either all of them or none.
-func deviceProperties(rules []deviceRule) []systemd.Property {
-	policy, allow := "strict", dbus.Array{Elem: "(ss)"}
-	for i, r := range rules {
-		if i == 0 && r.kind == 'a' && !r.allow {
-			continue
-		}
-		path := devicePath(r)
-		if !r.allow || path == "" {
-			policy, allow.Items = "auto", nil
-			break
-		}
-		allow.Items = append(allow.Items, dbus.Struct{Fields: []dbus.Value{dbus.String(path), dbus.String(r.access)}})
-	}
-	return []systemd.Property{
-		{Name: "DevicePolicy", Value: dbus.String(policy)},
-		// An empty list empties the one there is, to which others are added.
-		{Name: "DeviceAllow", Value: dbus.Array{Elem: "(ss)"}},
-		{Name: "DeviceAllow", Value: allow},
-	}
-}
-
-// devicePath is how systemd calls the devices of a rule; empty if it has no name for exactly
-// these.
-func devicePath(r deviceRule) string {
-	kind := map[byte]string{'c': "char", 'b': "block"}[r.kind]
-	switch {
-	case kind == "":
-		return ""
-	case r.major == wildcard && r.minor == wildcard:
-		return kind + "-*"
-	case r.major != wildcard && r.minor != wildcard:
-		return "/dev/" + kind + "/" + strconv.FormatInt(r.major, 10) + ":" + strconv.FormatInt(r.minor, 10)
-	case r.minor == wildcard:
-		if name := driver(kind, r.major); name != "" {
-			return kind + "-" + name
-		}
-	}
-	return ""
-}
-
-// driver is the one name of a major number in /proc/devices, if no other number has it.
-func driver(kind string, major int64) string {
-	text, err := readAt(unix.AT_FDCWD, "/proc/devices")
-	if err != nil {
-		return ""
-	}
-	heading := map[string]string{"char": "Character devices:", "block": "Block devices:"}[kind]
-	found, counts := "", make(map[string]int)
-	in := false
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if strings.HasSuffix(line, "devices:") {
-			in = line == heading
-			continue
-		}
-		number, name, ok := strings.Cut(line, " ")
-		if !in || !ok {
-			continue
-		}
-		counts[name]++
-		if number == strconv.FormatInt(major, 10) {
-			if found != "" {
-				return ""
-			}
-			found = name
-		}
-	}
-	if counts[found] != 1 || strings.ContainsAny(found, "*?[/") {
-		return ""
-	}
-	return found
-}
-
 // tellUnit gives the limits of a new container to systemd.
 func (g *Group) tellUnit(l list, given []specs.LinuxDeviceCgroup) error {
 	if g.Unit == nil {
@@ -313,12 +248,21 @@ func (g *Group) tellUnit(l list, given []specs.LinuxDeviceCgroup) error {
 		return err
 	}
 	return g.Unit.with(func(m *systemd.Manager) error {
-		list := unitProperties(l.settings, m.Version)
+		settings := g.inPlace(l.settings)
+		list := unitProperties(settings, m.Version)
 		if !g.Unit.User { // the user's systemd may not attach filters
 			list = append(list, deviceProperties(fold(rules))...)
 		}
-		return m.SetProperties(g.Unit.Name, list)
+		return g.tell(m, list, overwrites(settings))
 	})
+}
+
+// tell changes properties of the unit, and waits if ours have to be written after systemd's.
+func (g *Group) tell(m *systemd.Manager, list []systemd.Property, wait bool) error {
+	if err := m.SetProperties(g.Unit.Name, list); err != nil || !wait || len(list) == 0 {
+		return err
+	}
+	return m.Settle()
 }
 
 // changeUnit gives changed limits to systemd, and returns how to take them back.
@@ -333,30 +277,61 @@ func (g *Group) changeUnit(old, change *specs.LinuxResources) (takeBack func() e
 			return nil, err
 		}
 	}
-	tell := func(l list, rules []deviceRule, undo list) error {
+	oom := ""
+	if _, asked := oomSetting(after.settings); asked {
+		oom = g.oomGroupNow()
+	}
+	named := g.inPlace(g.settings(change).settings)
+	tell := func(from, to list, rules []deviceRule) error {
 		return g.Unit.with(func(m *systemd.Manager) error {
-			list := withDefaults(unitProperties(l.settings, m.Version), unitProperties(undo.settings, m.Version))
+			settings := g.inPlace(to.settings)
+			list := changed(unitProperties(g.inPlace(from.settings), m.Version), unitProperties(settings, m.Version), unitProperties(named, m.Version))
 			if rules != nil {
 				list = append(list, deviceProperties(fold(rules))...)
 			}
-			return m.SetProperties(g.Unit.Name, list)
+			if err := g.tell(m, list, overwrites(settings)); err != nil {
+				return err
+			}
+			return g.setOOMGroup(m, to, oom)
 		})
 	}
-	if err := tell(after, rules, list{}); err != nil {
-		return nil, err
-	}
-	return func() error {
+	takeBack = func() error {
 		if rules != nil {
 			var given []specs.LinuxDeviceCgroup
 			if old != nil {
 				given = old.Devices
 			}
+			var err error
 			if rules, err = deviceRules(given); err != nil {
 				return err
 			}
 		}
-		return tell(before, rules, after)
-	}, nil
+		return tell(after, before, rules)
+	}
+	if err := tell(before, after, rules); err != nil {
+		return nil, errors.Join(err, takeBack())
+	}
+	return takeBack, nil
+}
+
+// changed leaves of the properties that hold from now on those that held otherwise before, and
+// those that are named: what is nobody's concern now is not written again. What held and does
+// not any more gets its default.
+func changed(before, after, named []systemd.Property) []systemd.Property {
+	all := withDefaults(after, before)
+	return filter(all, func(p systemd.Property) bool {
+		same := func(q systemd.Property) bool { return q.Name == p.Name }
+		return slices.ContainsFunc(named, same) || fmt.Sprint(filter(all, same)) != fmt.Sprint(filter(before, same))
+	})
+}
+
+func filter(list []systemd.Property, keep func(systemd.Property) bool) (out []systemd.Property) {
+	for _, p := range list {
+		if keep(p) {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // withDefaults adds to a list the defaults of those that it lacks of others.
@@ -371,6 +346,10 @@ func withDefaults(list, others []systemd.Property) []systemd.Property {
 		case "AllowedCPUs", "AllowedMemoryNodes":
 			p.Value = dbus.Bytes(nil)
 		default:
+			if a, ok := p.Value.(dbus.Array); ok {
+				p.Value = dbus.Array{Elem: a.Elem}
+				break
+			}
 			p.Value = dbus.Uint64(infinity)
 		}
 		list = append(list, p)

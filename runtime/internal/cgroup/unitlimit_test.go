@@ -3,6 +3,7 @@ package cgroup
 import (
 	"math"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -47,6 +48,27 @@ func TestUnitProperties(t *testing.T) {
 	cpus := func(c, m string) *specs.LinuxResources {
 		return &specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: c, Mems: m}}
 	}
+	throttle := func(rate uint64) *specs.LinuxResources {
+		d := specs.LinuxThrottleDevice{Rate: rate}
+		d.Major, d.Minor = 8, 16
+		return &specs.LinuxResources{BlockIO: &specs.LinuxBlockIO{
+			ThrottleReadBpsDevice: []specs.LinuxThrottleDevice{d}, ThrottleWriteIOPSDevice: []specs.LinuxThrottleDevice{d},
+		}}
+	}
+	weight := func(group, device uint16) *specs.LinuxResources {
+		d := specs.LinuxWeightDevice{Weight: &device}
+		d.Major, d.Minor = 8, 16
+		return &specs.LinuxResources{BlockIO: &specs.LinuxBlockIO{Weight: &group, WeightDevice: []specs.LinuxWeightDevice{d}}}
+	}
+	devices := func(pairs ...any) (a dbus.Array) {
+		a.Elem = "(st)"
+		for i := 0; i < len(pairs); i += 2 {
+			a.Items = append(a.Items, dbus.Struct{Fields: []dbus.Value{dbus.String("/dev/block/" + pairs[i].(string)), dbus.Uint64(pairs[i+1].(int))}})
+		}
+		return a
+	}
+	unlimited := devices("8:16", 0)
+	unlimited.Items[0].(dbus.Struct).Fields[1] = infinite
 	type values map[string]dbus.Value
 	for _, c := range []struct {
 		name    string
@@ -82,6 +104,16 @@ func TestUnitProperties(t *testing.T) {
 		{"unified memory.max, not for systemd", true, 262, unified("memory.max", "1G"), values{}},
 		{"unified cpuset.mems", true, 262, unified("cpuset.mems", "0,2"), values{"AllowedMemoryNodes": dbus.Bytes([]byte{5})}},
 		{"unified, unknown to systemd", true, 262, unified("misc.max", "x 1"), values{}},
+		{"throttled devices", true, 262, throttle(1000), values{"IOReadBandwidthMax": devices("8:16", 1000), "IOWriteIOPSMax": devices("8:16", 1000)}},
+		{"devices throttled no more", true, 262, throttle(0), values{"IOReadBandwidthMax": unlimited, "IOWriteIOPSMax": unlimited}},
+		{"devices of an old systemd", true, 229, throttle(1000), values{}},
+		{"unified io.max", true, 262, unified("io.max", "8:0 rbps=1 wiops=2\n8:16 wbps=max riops=3\n8:0 rbps=4"), values{
+			"IOReadBandwidthMax": devices("8:0", 4), "IOWriteIOPSMax": devices("8:0", 2), "IOWriteBandwidthMax": unlimited, "IOReadIOPSMax": devices("8:16", 3),
+		}},
+		{"weights", true, 262, weight(300, 100), values{"IOWeight": dbus.Uint64(2300), "IODeviceWeight": devices("8:16", 100)}},
+		{"unified io.weight", true, 262, unified("io.weight", "default 7\n8:0 9"), values{"IOWeight": dbus.Uint64(7), "IODeviceWeight": devices("8:0", 9)}},
+		{"v1 throttled devices", false, 252, throttle(1000), values{"BlockIOReadBandwidth": devices("8:16", 1000)}},
+		{"v1 weights", false, 252, weight(300, 100), values{"BlockIOWeight": dbus.Uint64(300), "BlockIODeviceWeight": devices("8:16", 100)}},
 		{"unknown version is new", true, 0, cpus("1", ""), values{"AllowedCPUs": dbus.Bytes([]byte{2})}},
 		{"v1 memory", false, 252, memory(1<<20, -1, 0), values{"MemoryLimit": dbus.Uint64(1 << 20)}},
 		{"v1 quota", false, 252, quota(33333, 50000), values{"CPUQuotaPerSecUSec": dbus.Uint64(670000), "CPUQuotaPeriodUSec": dbus.Uint64(50000)}},
@@ -91,6 +123,40 @@ func TestUnitProperties(t *testing.T) {
 		if _, got := unitOf(c.v2, c.version, c.r); !reflect.DeepEqual(got, map[string]dbus.Value(c.want)) {
 			t.Errorf("%s:\n got %v\nwant %v", c.name, got, c.want)
 		}
+	}
+}
+
+// An update tells of what it changes and names, and takes back what it has told.
+func TestChangedProperties(t *testing.T) {
+	number := func(name string, n uint64) systemd.Property {
+		return systemd.Property{Name: name, Value: dbus.Uint64(n)}
+	}
+	list := func(rate uint64) []systemd.Property {
+		return unitProperties([]setting{{file: "io.max", value: "8:0 rbps=" + strconv.FormatUint(rate, 10)}}, 262)
+	}
+	before := append([]systemd.Property{number("CPUWeight", 5), number("TasksMax", 7)}, list(1)...)
+	after := append([]systemd.Property{number("CPUWeight", 6), number("TasksMax", 7), number("MemoryLow", 9)}, list(2)...)
+	for _, c := range []struct {
+		name          string
+		before, after []systemd.Property
+		named, want   []systemd.Property
+	}{
+		{"forward", before, after, nil, append([]systemd.Property{number("CPUWeight", 6), number("MemoryLow", 9)}, list(2)...)},
+		{"back", after, before, nil, append(append([]systemd.Property{number("CPUWeight", 5)}, list(1)...), number("MemoryLow", 0))},
+		{"named", before, before, []systemd.Property{number("TasksMax", 7)}, []systemd.Property{number("TasksMax", 7)}},
+		{"nothing", before, before, nil, nil},
+	} {
+		if got := changed(c.before, c.after, c.named); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: got %v\nwant %v", c.name, got, c.want)
+		}
+	}
+}
+
+// Systemd adds to lists: the one that there is goes first.
+func TestListsOfDevicesReplace(t *testing.T) {
+	list := unitProperties([]setting{{file: "io.max", value: "8:0 rbps=5"}}, 262)
+	if len(list) != 2 || list[0].Name != list[1].Name || len(list[0].Value.(dbus.Array).Items) != 0 || len(list[1].Value.(dbus.Array).Items) != 1 {
+		t.Errorf("got %v", list)
 	}
 }
 
@@ -165,10 +231,18 @@ func TestUnitDevices(t *testing.T) {
 
 func TestTakingBackSetsDefaults(t *testing.T) {
 	list := withDefaults([]systemd.Property{{Name: "CPUWeight", Value: dbus.Uint64(5)}}, []systemd.Property{
-		{Name: "CPUWeight", Value: dbus.Uint64(7)}, {Name: "MemoryMax", Value: dbus.Uint64(7)}, {Name: "MemoryLow", Value: dbus.Uint64(7)}, {Name: "AllowedCPUs", Value: dbus.Bytes([]byte{1})},
+		{Name: "CPUWeight", Value: dbus.Uint64(7)},
+		{Name: "MemoryMax", Value: dbus.Uint64(7)},
+		{Name: "MemoryLow", Value: dbus.Uint64(7)},
+		{Name: "AllowedCPUs", Value: dbus.Bytes([]byte{1})},
+		{Name: "IOReadBandwidthMax", Value: dbus.Array{Elem: "(st)", Items: []dbus.Value{dbus.Struct{}}}},
 	})
 	want := []systemd.Property{
-		{Name: "CPUWeight", Value: dbus.Uint64(5)}, {Name: "MemoryMax", Value: dbus.Uint64(math.MaxUint64)}, {Name: "MemoryLow", Value: dbus.Uint64(0)}, {Name: "AllowedCPUs", Value: dbus.Bytes(nil)},
+		{Name: "CPUWeight", Value: dbus.Uint64(5)},
+		{Name: "MemoryMax", Value: dbus.Uint64(math.MaxUint64)},
+		{Name: "MemoryLow", Value: dbus.Uint64(0)},
+		{Name: "AllowedCPUs", Value: dbus.Bytes(nil)},
+		{Name: "IOReadBandwidthMax", Value: dbus.Array{Elem: "(st)"}},
 	}
 	if !reflect.DeepEqual(list, want) {
 		t.Errorf("got %v", list)

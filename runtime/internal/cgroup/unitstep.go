@@ -201,13 +201,7 @@ func oomPolicy(in *step.Input) string {
 	if l == nil || l.Resources == nil {
 		return ""
 	}
-	switch strings.TrimSpace(l.Resources.Unified["memory.oom.group"]) {
-	case "0":
-		return "continue"
-	case "1":
-		return "kill"
-	}
-	return ""
+	return oomWord(l.Resources.Unified[oomGroup])
 }
 
 // annotationPrefix begins the annotations that are properties of the unit.

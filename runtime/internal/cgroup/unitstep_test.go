@@ -14,9 +14,9 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/ocirt/ocirt/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/cgroup/systemd"
 	"github.com/ocirt/ocirt/runtime/internal/cgroup/systemd/systemdtest"
-	"github.com/ocirt/ocirt/runtime/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 	"github.com/ocirt/ocirt/spec"
 )
@@ -43,7 +43,7 @@ func newUnitStage(t *testing.T, s *systemdtest.Server, name string, config *spec
 	if err != nil {
 		t.Fatal(err)
 	}
-	paths := UnitPaths(u, "", hs)
+	paths := UnitPaths(u, "", 0, hs)
 	dir, ok := trackingDir(paths)
 	need.Feature(t, "systemd-cgroup", ok, "no hierarchy that a systemd could look after")
 	slices := map[string]string{}

@@ -78,7 +78,7 @@ func (g *Group) changes(old, change *specs.LinuxResources) ([]place, error) {
 	var todo []place
 	for _, s := range after.settings {
 		asked, is := named[s.id()]
-		if was, ok := before[s.id()]; !is && ok && was.value == s.value {
+		if was, ok := before[s.id()]; !is && ok && was.value == s.value && (g.Unit == nil || !overwrites(g.inPlace([]setting{s}))) {
 			continue
 		}
 		if is {
@@ -91,7 +91,7 @@ func (g *Group) changes(old, change *specs.LinuxResources) ([]place, error) {
 		if err != nil {
 			return nil, g.withOthers(after.settings, err)
 		}
-		if there {
+		if there && (g.Unit == nil || s.file != oomGroup) { // that one is written when systemd has been told
 			todo = append(todo, p)
 		}
 	}

@@ -253,6 +253,24 @@ func (m *Manager) SetProperties(unit string, list []Property) error {
 	return nil
 }
 
+// Attach moves a process into the cgroup of a unit that is delegated to its maker, or into
+// one below it: "/" or "/a/b". If the user's systemd may not, it lets the system's do it.
+func (m *Manager) Attach(unit, below string, pid int) error {
+	_, err := m.call("AttachProcessesToUnit", dbus.String(unit), dbus.String(below),
+		dbus.Array{Elem: "u", Items: []dbus.Value{dbus.Uint32(pid)}})
+	if err != nil {
+		return fmt.Errorf("cannot put process %d into unit %s: %w", pid, unit, err)
+	}
+	return nil
+}
+
+// Settle returns when systemd has written the files that the last SetProperties is about: it
+// does so before it takes the next call.
+func (m *Manager) Settle() error {
+	_, err := m.conn.Call(time.Now().Add(m.callTime), get(object, managerIf, "Version"))
+	return err
+}
+
 func names(list []Property) string {
 	all := make([]string, 0, len(list))
 	for _, p := range list {

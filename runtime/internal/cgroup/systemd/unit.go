@@ -41,7 +41,7 @@ func NewUnit(cgroupsPath, id string, user bool) (Unit, error) {
 	case slice == "":
 		u.Slice = "system.slice"
 	}
-	if _, err := sliceDir(u.Slice); err != nil {
+	if _, err := sliceDir(u.Slice, 0); err != nil {
 		return Unit{}, fmt.Errorf("linux.cgroupsPath: %w", err)
 	}
 	if strings.HasSuffix(name, ".slice") {
@@ -56,7 +56,7 @@ func NewUnit(cgroupsPath, id string, user bool) (Unit, error) {
 
 // asSlice makes u the slice of this name, whose name says in which one it lies.
 func (u Unit) asSlice(name string, anywhere bool) (Unit, error) {
-	dir, err := sliceDir(name)
+	dir, err := sliceDir(name, 0)
 	if err != nil {
 		return Unit{}, fmt.Errorf("linux.cgroupsPath: %w", err)
 	}
@@ -86,18 +86,18 @@ func (u Unit) check() error {
 // IsSlice reports whether the unit is a slice, which systemd puts no process into.
 func (u Unit) IsSlice() bool { return strings.HasSuffix(u.Name, ".slice") }
 
-// Dir is the unit's cgroup below the one that its manager manages from.
-func (u Unit) Dir() string {
-	dir, err := sliceDir(u.Slice)
+// Dir is the unit's cgroup below the one that its manager, of this version, manages from.
+func (u Unit) Dir(version int) string {
+	dir, err := sliceDir(u.Slice, version)
 	if err != nil {
 		dir = "/" + u.Slice // NewUnit has refused it
 	}
-	return path.Join("/", dir, dirName(u.Name))
+	return path.Join("/", dir, dirName(u.Name, version))
 }
 
 // sliceDir is the cgroup of a slice: a dash leads one level down, so that a-b.slice lies in
 // a.slice (systemd.slice(5)). The root "-.slice" is "".
-func sliceDir(slice string) (string, error) {
+func sliceDir(slice string, version int) (string, error) {
 	name, ok := strings.CutSuffix(slice, ".slice")
 	if !ok || name == "" || len(slice) > maxUnitName || !plain(slice) {
 		return "", fmt.Errorf("invalid slice name %q", slice)
@@ -111,7 +111,7 @@ func sliceDir(slice string) (string, error) {
 			return "", fmt.Errorf("invalid slice name %q", slice)
 		}
 		prefix += level
-		dir += "/" + dirName(prefix+".slice")
+		dir += "/" + dirName(prefix+".slice", version)
 		prefix += "-"
 	}
 	return dir, nil
@@ -149,14 +149,21 @@ func escape(s string) string {
 }
 
 // dirName is the directory of a unit: its name, with "_" before one that could be taken for
-// a file of the cgroup file system (cg_escape of systemd).
-func dirName(unit string) string {
+// a file of the cgroup file system (cg_escape of systemd). Before version 254 what could
+// name a controller was all before the last dot, since then it is all before the first.
+func dirName(unit string, version int) string {
 	if unit == "notify_on_release" || unit == "release_agent" || unit == "tasks" || unit[0] == '_' || unit[0] == '.' {
 		return "_" + unit
 	}
 	prefix, _, _ := strings.Cut(unit, ".")
+	if prefix == "cgroup" {
+		return "_" + unit
+	}
+	if version != 0 && version < 254 {
+		prefix = unit[:strings.LastIndexByte(unit, '.')]
+	}
 	switch prefix {
-	case "cgroup", "cpu", "cpuacct", "cpuset", "io", "blkio", "memory", "devices", "pids",
+	case "cpu", "cpuacct", "cpuset", "io", "blkio", "memory", "devices", "pids",
 		"bpf-firewall", "bpf-devices", "bpf-foreign", "bpf-socket-bind", "bpf-restrict-network-interfaces", "bpf-bind-network-interface":
 		return "_" + unit
 	}

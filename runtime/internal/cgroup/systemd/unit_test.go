@@ -33,8 +33,28 @@ func TestNewUnit(t *testing.T) {
 		{":p:a.slice", "x", false, "a.slice", "-.slice", "/a.slice"},
 	} {
 		u, err := NewUnit(c.path, c.id, c.user)
-		if err != nil || u.Name != c.name || u.Slice != c.slice || u.Dir() != c.dir {
-			t.Errorf("%q, %q: %+v in %s, %v", c.path, c.id, u, u.Dir(), err)
+		if err != nil || u.Name != c.name || u.Slice != c.slice || u.Dir(0) != c.dir {
+			t.Errorf("%q, %q: %+v in %s, %v", c.path, c.id, u, u.Dir(0), err)
+		}
+	}
+}
+
+// What a name needs "_" for has changed.
+func TestDirOfOldSystemd(t *testing.T) {
+	for path, want := range map[string][2]string{
+		"::memory":       {"/system.slice/_memory.scope", "/system.slice/_memory.scope"},
+		"::memory.x":     {"/system.slice/_memory.x.scope", "/system.slice/memory.x.scope"},
+		"::cgroup.x":     {"/system.slice/_cgroup.x.scope", "/system.slice/_cgroup.x.scope"},
+		"::x.memory":     {"/system.slice/x.memory.scope", "/system.slice/x.memory.scope"},
+		"io.slice::x":    {"/_io.slice/x.scope", "/_io.slice/x.scope"},
+		"io.a.slice::_x": {"/_io.a.slice/__x.scope", "/io.a.slice/__x.scope"},
+	} {
+		u, err := NewUnit(path, "x", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if u.Dir(254) != want[0] || u.Dir(0) != want[0] || u.Dir(253) != want[1] {
+			t.Errorf("%s: %s, %s, %s", path, u.Dir(254), u.Dir(0), u.Dir(253))
 		}
 	}
 }
