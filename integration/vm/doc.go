@@ -4,8 +4,9 @@
 // /dev/kvm nor cgroup v2 of the machine that it runs on; that must be a Debian with root,
 // for making the image.
 //
-//	vm test [FLAG...] [PART...]     run tests in it: all, or the parts "short", "tests",
-//	                                "clients", or single packages such as integration/tour
+//	vm test [FLAG...] [PART...]     run tests in it: the parts "tests" and "clients", or
+//	                                those named: also "short", "all", and single packages
+//	                                such as integration/tour or integration/tour:user
 //	vm run [FLAG...] -- COMMAND...  run a command in it
 //	vm shell [FLAG...]              a shell in it, on this terminal
 //	vm image [FLAG...]              make the image, or find that it is up to date

@@ -31,6 +31,8 @@ type options struct {
 	pattern string
 	clients string
 	ours    string
+	peer    string
+	atOnce  int
 }
 
 func main() {
@@ -92,6 +94,8 @@ func (o *options) flags(command string) *flag.FlagSet {
 		f.StringVar(&o.pattern, "run", "", "only tests, and checks of clients, that match this regular expression")
 		f.StringVar(&o.clients, "clients", "", "only these of podman,rootless,docker,ctr,cri")
 		f.StringVar(&o.ours, "ocirt", "bin/ocirt", "the runtime under test")
+		f.StringVar(&o.peer, "peer", "", "a runtime of the machine, such as runc, for the clients to use instead")
+		f.IntVar(&o.atOnce, "machines", 2, "how many machines there may be at a time")
 		return f
 	}
 	f.StringVar(&o.job.dir, "dir", "", "a folder to copy into the machine, where it is the working folder")

@@ -6,12 +6,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,7 +36,7 @@ func TestPackages(t *testing.T) {
 			t.Errorf("%s is there twice: their results would be mixed up", s.name())
 		}
 		seen[s.name()] = true
-		if s.short {
+		if s.when == "short" {
 			short++
 		}
 	}
@@ -58,9 +60,10 @@ func TestBadPackages(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	all := []suite{{pkg: "a", who: "root", short: true}, {pkg: "a", who: "user"}, {pkg: "b", who: "root"}}
+	all := []suite{{pkg: "a", who: "root", when: "short"}, {pkg: "a", who: "user", when: "full"}, {pkg: "b", who: "root", when: "full"}, {pkg: "c", who: "root", when: "named"}}
 	for parts, want := range map[string]string{
 		"": "a:root a:user b:root clients", "short": "a:root", "tests": "a:root a:user b:root",
+		"all": "a:root a:user b:root c:root", "tests c": "a:root a:user b:root c:root",
 		"clients": "clients", "./a/ clients": "a:root a:user clients", "a:user": "a:user", "short a": "a:root a:user",
 	} {
 		chosen, clients, err := choose(all, strings.Fields(parts))
@@ -75,7 +78,13 @@ func TestChoose(t *testing.T) {
 			t.Errorf("%q chooses %q, %v; want %q", parts, got, err, want)
 		}
 	}
-	if _, _, err := choose(all, []string{"c"}); err == nil {
+	all[0].args, all[3].args = []string{"-test.short", "-test.run=A|B"}, []string{"-test.skip=C"}
+	for part, want := range map[string]string{"short": "-test.short -test.run=A|B", "a:root": "", "c": "-test.skip=C"} {
+		if chosen, _, err := choose(all, []string{part}); err != nil || strings.Join(chosen[0].args, " ") != want {
+			t.Errorf("%q runs with %q, %v; want %q", part, chosen[0].args, err, want)
+		}
+	}
+	if _, _, err := choose(all, []string{"d"}); err == nil {
 		t.Error("a package that is not in the list is accepted")
 	}
 }
@@ -164,17 +173,53 @@ func TestPrintFailures(t *testing.T) {
 	}
 }
 
-func TestPrintTest(t *testing.T) {
+func TestLineOfTest(t *testing.T) {
 	var out strings.Builder
 	for _, e := range []results.Event{
 		{Action: "pass", Test: "A", Elapsed: 1}, {Action: "pass", Test: "A/sub"}, {Action: "fail", Test: "B/sub"}, {Action: "skip", Test: "C"},
 	} {
 		e.Package = "p:root"
-		printTest(&out, e, "why")
+		out.WriteString(testLine(e, "why") + "|")
 	}
-	const want = "ok p as root: A (1.0 s)\nnot ok p as root: B/sub (0.0 s)\nok p as root: C # skipped: why\n"
+	const want = "ok p as root: A (1.0 s)||not ok p as root: B/sub (0.0 s)|ok p as root: C # skipped: why|"
 	if out.String() != want {
 		t.Errorf("got %q, want %q", &out, want)
+	}
+}
+
+// Tasks run as many at a time as they may, and each tells its part of the totals.
+func TestTasks(t *testing.T) {
+	var running, most atomic.Int32
+	var tasks []task
+	for i := range 5 {
+		tasks = append(tasks, task{fmt.Sprint("t", i), func(context.Context, *options, string, *printer) outcome {
+			n := running.Add(1)
+			defer running.Add(-1)
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			}
+			time.Sleep(20 * time.Millisecond)
+			return outcome{passed: i, skipped: 1}
+		}})
+	}
+	var said strings.Builder
+	p := &printer{w: &said}
+	list := runTasks(t.Context(), &options{atOnce: 2}, "", tasks, p)
+	if most.Load() != 2 {
+		t.Errorf("%d at a time, want 2", most.Load())
+	}
+	var out strings.Builder
+	if good, failed := report(&out, tasks, list); !good || failed || !strings.Contains(out.String(), "\nin all: 10 passed, 0 failed, 5 skipped\n") {
+		t.Errorf("good %v, failed %v:\n%s", good, failed, &out)
+	}
+	list[1] = outcome{passed: 1, failed: 1, bad: []string{"not ok x"}}
+	list[2].broken = errors.New("it died")
+	out.Reset()
+	good, failed := report(&out, tasks, list)
+	if good || !failed || !strings.Contains(out.String(), "\n  not ok x\n") || !strings.Contains(out.String(), "\n  not ok: the machine for t2: it died\n") {
+		t.Errorf("good %v, failed %v:\n%s", good, failed, &out)
+	}
+	if good, _ := report(io.Discard, nil, nil); good {
+		t.Error("nothing at all is good")
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 func TestMain(m *testing.M) { lab.Main(m) }
