@@ -12,7 +12,8 @@
 //   - its environment is exactly what the configuration lists, so nothing of the
 //     caller's or of the image's environment reaches a privileged program;
 //   - it gets a process group of its own, and a timeout or a cancelled context
-//     kills the whole group;
+//     kills the whole group; it is killed, too, if the runtime ends without waiting for
+//     it, but for one that is started by other means or in another pid namespace;
 //   - what it prints is read for as long as it runs, but only the end is kept;
 //   - a child it leaves behind, holding its output open, does not hold us up.
 //

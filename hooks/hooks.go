@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -36,6 +37,11 @@ type Options struct {
 	// Drain is how long output is still read after the hook has exited, if a
 	// child it left behind keeps the pipe open. 0 means 100 ms.
 	Drain time.Duration
+
+	// ForeignPids says that the hook will be born in another pid namespace than the
+	// caller's (setns(2)). There it cannot see its parent, so it is not killed when the
+	// caller ends without having waited for it.
+	ForeignPids bool
 
 	// Start starts the hook's process. nil means [StartProcess].
 	Start Starter
@@ -120,7 +126,10 @@ func run(ctx context.Context, h specs.Hook, input []byte, opt Options) *Error {
 
 	start := opt.Start
 	if start == nil {
-		start = startIn(opt.Dir)
+		// To the kernel the hook's parent is a thread, which must last as long as the hook.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		start = startIn(opt.Dir, !opt.ForeignPids)
 	}
 	p, err := start(ctx, h, pipes.childIn, pipes.childOut, pipes.childErr)
 	// Ours must go whatever happened, or end of file never comes.

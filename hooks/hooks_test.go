@@ -16,36 +16,11 @@ import (
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/ocirt/ocirt/internal/leaks"
 )
 
-func TestMain(m *testing.M) {
-	// What the test itself was started with must not count as ours.
-	const sysCloseRange, cloexec = 436, 4
-	_, _, _ = syscall.Syscall(sysCloseRange, 3, ^uintptr(0)>>33, cloexec)
-	before := openFiles()
-	code := m.Run()
-	if after := openFiles(); code == 0 && len(after) > len(before) {
-		fmt.Fprintf(os.Stderr, "leaked descriptors: %q, at first %q\n", after, before)
-		code = 1
-	}
-	if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); code == 0 && !errors.Is(err, syscall.ECHILD) {
-		fmt.Fprintf(os.Stderr, "left a child: %d, %v\n", pid, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func openFiles() (open []string) {
-	entries, _ := os.ReadDir("/proc/self/fd")
-	for _, e := range entries {
-		to, err := os.Readlink("/proc/self/fd/" + e.Name())
-		if err == nil && !strings.Contains(to, "eventpoll") && !strings.Contains(to, "eventfd") &&
-			!strings.HasPrefix(to, "/proc/") && !strings.Contains(to, "testlog") {
-			open = append(open, e.Name()+"="+to)
-		}
-	}
-	return open
-}
+func TestMain(m *testing.M) { os.Exit(leaks.Run(m)) }
 
 func sh(script string) specs.Hook {
 	return specs.Hook{Path: "/bin/sh", Args: []string{"sh", "-c", script}}

@@ -133,7 +133,7 @@ func TestOutputInTheError(t *testing.T) {
 
 func TestGibibyteOfOutput(t *testing.T) {
 	if testing.Short() {
-		t.Skip("SKIP-REASON: short: writes 1 GiB")
+		t.Skip("-test.short: it writes a GiB")
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

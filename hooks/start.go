@@ -41,10 +41,16 @@ func Args(h specs.Hook) []string {
 // StartProcess is the Starter for hooks in the runtime's own namespaces, in the
 // current directory.
 func StartProcess(ctx context.Context, h specs.Hook, stdin, stdout, stderr *os.File) (Process, error) {
-	return startIn("")(ctx, h, stdin, stdout, stderr)
+	return startIn("", false)(ctx, h, stdin, stdout, stderr)
 }
 
-func startIn(dir string) Starter {
+// startIn starts hooks in a directory, tied to the thread or not: one that is tied is killed
+// when the calling thread ends, at the latest with this process (PR_SET_PDEATHSIG).
+func startIn(dir string, tied bool) Starter {
+	attr := &syscall.SysProcAttr{Setpgid: true}
+	if tied {
+		attr.Pdeathsig = syscall.SIGKILL
+	}
 	return func(_ context.Context, h specs.Hook, stdin, stdout, stderr *os.File) (Process, error) {
 		// Neither os/exec nor os.StartProcess: the first tidies up the
 		// environment, the second takes an absent one for ours, and both reap a
@@ -53,7 +59,7 @@ func startIn(dir string) Starter {
 			Dir:   dir,
 			Env:   h.Env,
 			Files: []uintptr{stdin.Fd(), stdout.Fd(), stderr.Fd()},
-			Sys:   &syscall.SysProcAttr{Setpgid: true},
+			Sys:   attr,
 		})
 		if err != nil {
 			return Process{}, startError(dir, err)

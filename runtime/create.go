@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -69,12 +71,19 @@ type created struct {
 
 // Create builds a container up to the point where its first process waits for Start. If it
 // fails, nothing of the container is left.
+//
+// When ctx is done, a hook that runs is killed, no other is started but those of poststop,
+// and Create fails; the error wraps the cause.
 func (rt *Runtime) Create(ctx context.Context, id string, b *spec.Bundle, o CreateOptions) (_ *Container, err error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
 	m, err := rt.prepare(id, b, o)
 	if err != nil {
 		return nil, err
 	}
 	defer m.close()
+	m.host.Context = ctx
 	root, err := rt.open(true)
 	if err != nil {
 		return nil, err
@@ -90,10 +99,10 @@ func (rt *Runtime) Create(ctx context.Context, id string, b *spec.Bundle, o Crea
 	m.root = root
 	defer func() {
 		if err != nil {
-			err = m.rollBack(ctx, err)
+			err = blameContext(ctx, m.rollBack(ctx, err))
 		}
 	}()
-	return m.make()
+	return m.make(ctx)
 }
 
 // A making is a Create in progress.
@@ -118,7 +127,8 @@ func (rt *Runtime) prepare(id string, b *spec.Bundle, o CreateOptions) (_ *makin
 	}
 	facts := probe()
 	rootless := facts.EUID != 0 || facts.InUserNS
-	if err := rt.check(b, spec.Options{Rootless: facts.EUID != 0, Sources: true, StateRoot: rt.root, NoPivot: o.NoPivot, SystemdCgroup: rt.cgroups == SystemdCgroups}); err != nil {
+	said, err := rt.check(b, spec.Options{Rootless: facts.EUID != 0, Sources: true, StateRoot: rt.root, NoPivot: o.NoPivot, SystemdCgroup: rt.cgroups == SystemdCgroups})
+	if err != nil {
 		return nil, err
 	}
 	if err := rt.checkLabels(&facts, b.Spec.Process, b.Spec.Linux); err != nil {
@@ -153,7 +163,7 @@ func (rt *Runtime) prepare(id string, b *spec.Bundle, o CreateOptions) (_ *makin
 	if m.plan, err = plan.Compile(m.input); err != nil {
 		return nil, err
 	}
-	rt.warnCapabilities(m.input)
+	rt.warnCapabilities(process.Unavailable(m.input), process.Unraised(m.input), said)
 	for _, w := range m.plan.Warnings() {
 		rt.warnf("%s", w)
 	}
@@ -172,20 +182,38 @@ func (m *making) close() {
 	m.pidFile.close()
 }
 
-// check reports what is wrong with the bundle, as one error; warnings are passed on.
-func (rt *Runtime) check(b *spec.Bundle, o spec.Options) error {
+// check reports what is wrong with the bundle, as one error; warnings are passed on. See
+// passOn for what it returns.
+func (rt *Runtime) check(b *spec.Bundle, o spec.Options) (said map[string]bool, err error) {
 	problems := b.Validate(o)
 	if len(problems.Errors()) == 0 {
 		problems = append(problems, b.CheckFiles(o)...)
 		problems = append(problems, b.Unsupported()...)
 	}
-	for _, w := range problems.Warnings() {
-		rt.warnf("%s", w)
-	}
+	said = rt.passOn(problems.Warnings())
 	if errs := problems.Errors(); len(errs) > 0 {
-		return errs
+		return nil, errs
 	}
-	return nil
+	return said, nil
+}
+
+// passOn passes warnings on. Those about capabilities have the words that callers match in
+// front, and are said once for all the sets; it returns these words.
+func (rt *Runtime) passOn(problems spec.Problems) (said map[string]bool) {
+	for _, w := range problems {
+		text := w.String()
+		if strings.Contains(w.Pointer, "/capabilities/") {
+			if said[w.Contract] {
+				continue
+			}
+			if said == nil {
+				said = make(map[string]bool)
+			}
+			said[w.Contract], text = true, w.Contract+": "+text
+		}
+		rt.warnf("%s", text)
+	}
+	return said
 }
 
 // checkLabels reports what this host has no security module for.
@@ -200,13 +228,19 @@ func (rt *Runtime) checkLabels(f *step.Facts, p *specs.Process, l *specs.Linux) 
 	return nil
 }
 
-// warnCapabilities says which capabilities the container asks for and will not have.
-func (rt *Runtime) warnCapabilities(in *step.Input) {
-	if names := process.Unavailable(in); len(names) > 0 {
-		rt.warnf("ignoring unknown or unavailable capabilities: %v", names)
+// warnCapabilities says which capabilities the process asks for and will not have, but for
+// what was said by passOn.
+func (rt *Runtime) warnCapabilities(missing, unraised []string, said map[string]bool) {
+	missing = slices.DeleteFunc(missing, func(name string) bool {
+		return said["ignoring unknown or unavailable capabilities: ["+name+"]"]
+	})
+	if len(missing) > 0 {
+		rt.warnf("ignoring unknown or unavailable capabilities: %v", missing)
 	}
-	for _, name := range process.Unraised(in) {
-		rt.warnf("can't raise ambient capability %s: it is not both permitted and inheritable", name)
+	for _, name := range unraised {
+		if words := "can't raise ambient capability " + name; !said[words] {
+			rt.warnf("%s: it is not both permitted and inheritable", words)
+		}
 	}
 }
 
@@ -228,7 +262,7 @@ func (m *making) record() *store.Record {
 
 // make carries the plan out. Init is told to wait for start only when the record names it:
 // until then it ends by itself if this process does.
-func (m *making) make() (_ *Container, err error) {
+func (m *making) make(ctx context.Context) (_ *Container, err error) {
 	listener, err := listen(m.dir)
 	if err != nil {
 		return nil, err
@@ -241,6 +275,7 @@ func (m *making) make() (_ *Container, err error) {
 		return nil, err
 	}
 	files := append(append(m.options.Stdio[:], m.options.ListenFiles...), m.options.ExtraFiles...)
+	m.rec.Descriptors = descriptorNames(files)
 	init, err := launch.Create(launch.Request{
 		Input: m.input, Plan: m.plan, Host: m.host, Files: files, Listener: listener, Agent: m.agent(), Dir: m.dir.Path(), Builder: m.rt.builderFile,
 	})
@@ -261,6 +296,9 @@ func (m *making) make() (_ *Container, err error) {
 	who, err := store.Identify(init.Pid)
 	if err != nil {
 		return nil, fmt.Errorf("cannot identify init: %w", err)
+	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, &StepError{ID: m.rec.ID, Where: "builder", Err: err}
 	}
 	m.rec.Pid, m.rec.StartTime, m.rec.Phase = who.Pid, who.Start, store.PhaseCreated
 	m.rec.InitCalls = init.Calls
@@ -306,45 +344,6 @@ func (m *making) handOver(init *launch.Init, c *Container) error {
 		}
 	}
 	return m.pidFile.write(init.Pid)
-}
-
-// rollBack undoes what a failed Create did. Its own failures are added to the error, and
-// then the record stays, so that delete can try again.
-func (m *making) rollBack(ctx context.Context, cause error) error {
-	m.pidFile.remove()
-	if m.host != nil && len(m.host.Made) > 0 {
-		cause = blameLimits(loadGroup(&m.rec.Cgroup, m.rec.Cgroup.Paths), cause)
-	}
-	err := m.undo()
-	if err == nil {
-		err = m.dir.Remove()
-	}
-	m.dir.Close()
-	if hookErr := poststop(ctx, m.input.Bundle, m.input.ID, reachedHooks(cause)); hookErr != nil {
-		m.rt.warnf("%v", hookErr)
-	}
-	if err != nil {
-		return errors.Join(cause, fmt.Errorf("cannot undo: %w", err))
-	}
-	return cause
-}
-
-// undo undoes the steps of the host section, last first.
-func (m *making) undo() error {
-	var errs []error
-	for i := len(m.plan.Host) - 1; i >= 0; i-- {
-		if s, ok := m.plan.Host[i].Step.(step.HostStep); ok {
-			errs = append(errs, s.Undo(m.host))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// reachedHooks reports whether the runtime's hooks had their turn: then poststop hooks run
-// (runtime-spec, runtime, lifecycle 3 to 5).
-func reachedHooks(cause error) bool {
-	var e *StepError
-	return errors.As(cause, &e) && (e.Where == "builder" || len(e.From) > 6 && e.From[:6] == "/hooks")
 }
 
 // Console is the master of the container's terminal: of a container with process.terminal

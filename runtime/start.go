@@ -25,10 +25,16 @@ type StartOptions struct {
 	// the container has said that it is ready, or has ended, and its first process is the
 	// main one.
 	Foreground bool
+
+	// BeforeHooks is called before the first hook, if there are startContainer or poststart
+	// hooks: a program that wants to be told of signals while it waits for one needs to
+	// catch them only then. Nil: nothing is called.
+	BeforeHooks func()
 }
 
 // Start lets a created container's first process become the container's program, and
-// returns when it has, or with the reason why it could not.
+// returns when it has, or with the reason why it could not. When ctx is done, a hook that
+// runs is killed and counts as one that has failed.
 func (c *Container) Start(ctx context.Context, o StartOptions) error {
 	n, err := c.start(ctx, o)
 	if err != nil || n == nil {
@@ -81,6 +87,9 @@ func (c *Container) start(ctx context.Context, o StartOptions) (_ *notifier, err
 		return nil, fmt.Errorf("cannot reach init: %w", err)
 	}
 	defer unix.Close(conn)
+	if h := b.Spec.Hooks; o.BeforeHooks != nil && h != nil && len(h.StartContainer)+len(h.Poststart) > 0 {
+		o.BeforeHooks()
+	}
 	if err := c.startHooks(ctx, b); err != nil {
 		c.stop(ctx)
 		return nil, err

@@ -52,6 +52,7 @@ type maker struct {
 
 func makers() []maker {
 	return []maker{
+		{"checkpoint", (*app).checkpointCommand},
 		{"create", (*app).createCommand},
 		{"delete", (*app).deleteCommand},
 		{"events", (*app).eventsCommand},
@@ -62,6 +63,7 @@ func makers() []maker {
 		{"list", (*app).listCommand},
 		{"pause", (*app).pauseCommand},
 		{"ps", (*app).psCommand},
+		{"restore", (*app).restoreCommand},
 		{"resume", (*app).resumeCommand},
 		{"run", (*app).runCommand},
 		{"seccomp", (*app).seccompCommand},
@@ -132,7 +134,7 @@ func globalFlag(name string) byte {
 	switch name {
 	case "debug", "systemd-cgroup":
 		return 'b'
-	case "root", "log", "log-format", "log-level", "cgroup-manager", "rootless":
+	case "root", "log", "log-format", "log-level", "cgroup-manager", "rootless", "criu":
 		return 'v'
 	}
 	return 0
@@ -163,6 +165,7 @@ func (a *app) globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "root", Usage: "keep the state of containers in `DIR`, which should be on a tmpfs (default: /run/" + a.name + ", or $XDG_RUNTIME_DIR/" + a.name + ")", Destination: &a.root},
 		&cli.BoolFlag{Name: "systemd-cgroup", Usage: "let systemd make the cgroups", Destination: &a.systemdCgroup},
 		&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "who makes the cgroups: cgroupfs, systemd or disabled", Destination: &a.cgroupManager},
+		&cli.StringFlag{Name: "criu", Hidden: true, Usage: "ignored: criu is looked for in $PATH, as runc does"},
 		&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "true, false or auto; accepted for callers of runc, found out in any case", Destination: &a.rootless},
 	}
 }

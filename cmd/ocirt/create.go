@@ -23,6 +23,7 @@ type creation struct {
 	config  string
 	detach  bool // create always detaches
 	options runtime.CreateOptions
+	ready   <-chan struct{} // if not nil, closed when a signal can no longer leave half a container
 }
 
 // flags are those of both commands. What --no-subreaper is for concerns only run, but
@@ -63,7 +64,7 @@ func (cr *creation) create(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	container, err := cr.make(ctx, c, c.Args().First(), b)
+	container, err := cr.makeAlone(ctx, c, c.Args().First(), b)
 	if err != nil {
 		return err
 	}
@@ -86,10 +87,8 @@ func (cr *creation) load() (*spec.Bundle, error) {
 }
 
 func loadBundle(dir, config string) (*spec.Bundle, error) {
-	if st, err := os.Stat(dir); err != nil {
-		return nil, fmt.Errorf("--bundle: cannot use %q: %w", dir, cause(err))
-	} else if !st.IsDir() {
-		return nil, fmt.Errorf("--bundle: %q must be a directory", dir)
+	if err := isFolder(dir); err != nil {
+		return nil, fmt.Errorf("--bundle: %w", err)
 	}
 	if config == "" {
 		return spec.Load(dir)
@@ -103,6 +102,17 @@ func loadBundle(dir, config string) (*spec.Bundle, error) {
 		return nil, fmt.Errorf("--config: cannot read %q: %w", config, cause(err))
 	}
 	return spec.Parse(abs, raw)
+}
+
+// isFolder refuses what cannot be a bundle: that it has no config.json would be beside the
+// point.
+func isFolder(dir string) error {
+	if st, err := os.Stat(dir); err != nil {
+		return fmt.Errorf("cannot use %q: %w", dir, cause(err))
+	} else if !st.IsDir() {
+		return fmt.Errorf("%q must be a directory", dir)
+	}
+	return nil
 }
 
 // maxConfig is the largest config.json that is read.
@@ -163,6 +173,9 @@ func (cr *creation) make(ctx context.Context, c *cli.Command, id string, b *spec
 	cr.options.Stdio = runtime.Inherit()
 	cr.options.ListenNames = cr.app.inherited.names
 	cr.options.NotifySocket = os.Getenv("NOTIFY_SOCKET")
+	if cr.ready != nil {
+		<-cr.ready
+	}
 	begin := time.Now()
 	container, err := rt.Create(ctx, id, b, cr.options)
 	if err != nil {

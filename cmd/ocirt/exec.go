@@ -208,6 +208,14 @@ func (x *execution) object(c *cli.Command, container *runtime.Container) (*specs
 		return nil, err
 	}
 	p.Args = c.Args().Tail()
+	for _, e := range x.env {
+		switch strings.IndexByte(e, '=') {
+		case -1:
+			return nil, fmt.Errorf(`--env: missing "=" in %q`, e)
+		case 0:
+			return nil, fmt.Errorf("--env: empty name in %q", e)
+		}
+	}
 	p.Env = append(p.Env, x.env...)
 	if c.IsSet("tty") {
 		p.Terminal = x.tty

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -29,7 +30,10 @@ func (a *app) explainCommand() *cli.Command {
 			if calls && asJSON {
 				return errors.New("--calls cannot be printed as JSON")
 			}
-			dir := a.bundleArgument(c, bundle)
+			dir, err := a.bundleArgument(c, bundle)
+			if err != nil {
+				return err
+			}
 			b, err := a.checked(dir)
 			if err != nil {
 				return err
@@ -54,14 +58,18 @@ func (a *app) explainCommand() *cli.Command {
 }
 
 // bundleArgument is the bundle that a command is about: an argument, a flag, or here.
-func (a *app) bundleArgument(c *cli.Command, flag string) string {
+func (a *app) bundleArgument(c *cli.Command, flag string) (dir string, err error) {
+	dir = "."
 	switch {
 	case c.NArg() > 0:
-		return c.Args().First()
+		dir = c.Args().First()
 	case flag != "":
-		return flag
+		dir = flag
 	}
-	return "."
+	if err := isFolder(dir); err != nil {
+		return "", fmt.Errorf("bundle: %w", err)
+	}
+	return dir, nil
 }
 
 func (a *app) checkOptions() spec.Options {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,7 +35,10 @@ func (r *running) foreground(ctx context.Context) (status int, err error) {
 		}
 		defer r.terminal.restore()
 	}
-	r.signals.forward(func(sig unix.Signal) error { return unix.PidfdSendSignal(pidfd, sig, nil, 0) }, r.terminal)
+	early := r.signals.forward(func(sig unix.Signal) error { return unix.PidfdSendSignal(pidfd, sig, nil, 0) }, r.terminal)
+	if early != 0 {
+		return r.interrupted(ctx, early)
+	}
 	defer r.signals.stop()
 	options := startOptions()
 	options.Foreground = true
@@ -59,6 +62,17 @@ func (r *running) foreground(ctx context.Context) (status int, err error) {
 	return status, nil
 }
 
+// interrupted removes a container that was made in spite of a signal, and lets the signal do
+// what it would have done at once.
+func (r *running) interrupted(ctx context.Context, sig unix.Signal) (status int, err error) {
+	err = r.app.remove(ctx, r.container)
+	r.terminal.restore()
+	if err != nil {
+		return 0, err
+	}
+	return endBy(sig), nil
+}
+
 // forwardedAtOnce are the signals that are passed on from before the container starts. The
 // others follow a moment later: each that is caught costs the Go runtime two changes of
 // thread, which is more than a short container takes.
@@ -76,16 +90,30 @@ const forwardRest = 20 * time.Millisecond
 type signals struct {
 	ch       chan os.Signal
 	ready    chan struct{} // closed when those of forwardedAtOnce are caught
-	on       atomic.Bool   // they are passed on; if not, each does what it would do without us
 	app      *app
 	send     func(unix.Signal) error // to whom
 	terminal *terminal
 	rest     *time.Timer
+
+	mu    sync.Mutex
+	on    bool        // they are passed on; if not, each does what it would do without us
+	hold  bool        // but the first that would end this process waits
+	early unix.Signal // this one
+
+	giveUp context.CancelCauseFunc // called with it, if not nil
 }
 
-// catchSignals begins to catch signals, beside the making of the process.
-func (a *app) catchSignals(terminal bool) *signals {
-	s := &signals{app: a, ch: make(chan os.Signal, 128), ready: make(chan struct{})}
+// catchSignals begins to catch signals, beside the making of the process. Until forward each
+// does what it would do without us.
+func (a *app) catchSignals(terminal bool) *signals { return a.watchSignals(terminal, false) }
+
+// holdSignals is catchSignals for where half of something would be left behind: a signal
+// that would end this process waits until forward, which returns it. A second one of the
+// same kind does not wait: a hook may hang.
+func (a *app) holdSignals() *signals { return a.watchSignals(false, true) }
+
+func (a *app) watchSignals(terminal, hold bool) *signals {
+	s := &signals{app: a, ch: make(chan os.Signal, 128), ready: make(chan struct{}), hold: hold}
 	go func() {
 		signal.Ignore(unix.SIGPIPE) // it would end us with the terminal in raw mode
 		signal.Notify(s.ch, forwardedAtOnce(terminal)...)
@@ -94,23 +122,48 @@ func (a *app) catchSignals(terminal bool) *signals {
 	go func() {
 		defer s.restoreOnPanic()
 		for sig := range s.ch {
-			if !s.on.Load() {
-				signal.Reset(sig)
-				_ = unix.Kill(unix.Getpid(), sig.(unix.Signal))
-				continue
+			if n, ok := sig.(unix.Signal); ok {
+				s.take(n)
 			}
-			s.pass(sig)
 		}
 	}()
 	return s
 }
 
+// take does what is to be done with a signal.
+func (s *signals) take(sig unix.Signal) {
+	s.mu.Lock()
+	on, waits := s.on, !s.on && s.hold && sig != s.early
+	if waits && s.early == 0 && sig != unix.SIGCONT && sig != unix.SIGWINCH {
+		s.early = sig
+		if s.giveUp != nil {
+			s.giveUp(interruption(sig))
+		}
+	}
+	s.mu.Unlock()
+	switch {
+	case on:
+		s.pass(sig)
+	case !waits:
+		signal.Reset(sig)
+		_ = unix.Kill(unix.Getpid(), sig)
+	}
+}
+
 // forward passes on to a process what this one is sent. The signals that the Go runtime
-// sends to itself, news of children, and those of our own writing are not for it.
-func (s *signals) forward(send func(unix.Signal) error, t *terminal) {
+// sends to itself, news of children, and those of our own writing are not for it. If there
+// was one that waited it is returned, and nothing is passed on.
+func (s *signals) forward(send func(unix.Signal) error, t *terminal) (early unix.Signal) {
 	<-s.ready
-	s.send, s.terminal = send, t
-	s.on.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.early != 0 {
+		return s.early
+	}
+	s.send, s.terminal, s.on = send, t, true
+	if t != nil {
+		signal.Notify(s.ch, unix.SIGWINCH) // holdSignals did not know of it
+	}
 	s.rest = time.AfterFunc(forwardRest, func() {
 		for n := unix.Signal(1); n <= sigRTMax; n++ {
 			if n != unix.SIGCHLD && n != unix.SIGURG && n != unix.SIGPIPE {
@@ -118,6 +171,7 @@ func (s *signals) forward(send func(unix.Signal) error, t *terminal) {
 			}
 		}
 	})
+	return 0
 }
 
 // stop gives signals their own meaning again.
@@ -125,7 +179,9 @@ func (s *signals) stop() {
 	if s.rest != nil {
 		s.rest.Stop()
 	}
-	s.on.Store(false)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.on, s.hold = false, false
 }
 
 // restoreOnPanic gives the user's terminal back before a bug of ours is shown.
@@ -136,12 +192,8 @@ func (s *signals) restoreOnPanic() {
 	}
 }
 
-func (s *signals) pass(sig os.Signal) {
-	n, ok := sig.(unix.Signal)
-	switch {
-	case !ok:
-		return
-	case n == unix.SIGWINCH && s.terminal != nil:
+func (s *signals) pass(n unix.Signal) {
+	if n == unix.SIGWINCH && s.terminal != nil {
 		s.terminal.resize()
 		return
 	}

@@ -35,7 +35,7 @@ type call struct {
 func runOf(t *testing.T, change func(*spec.Bundle), args ...string) *call {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("makes containers")
+		t.Skip("root: it makes containers without a user namespace")
 	}
 	dir := t.TempDir()
 	bundle := filepath.Join(dir, "bundle")
@@ -81,6 +81,29 @@ func TestRunForwardsSignals(t *testing.T) {
 			lines.want(t, "got "+strconv.Itoa(int(sig)))
 			if got := c.status(t); got != 0 {
 				t.Errorf("exit status %d", got)
+			}
+		})
+	}
+}
+
+// A signal while the container is being made ends the call when it has been made, and
+// nothing is left; the program never runs.
+func TestRunInterruptedWhileItCreates(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(unix.SignalName(sig), func(t *testing.T) {
+			c := runOf(t, func(b *spec.Bundle) {
+				send := []string{"sh", "-c", "kill -WINCH $PPID && kill -" + strconv.Itoa(int(sig)) + " $PPID && sleep 0.1"}
+				b.Spec.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/bin/sh", Args: send}}}
+			}, "signal")
+			c.id = strings.ReplaceAll(c.id, "/", "-")
+			c.Args[len(c.Args)-1] = c.id
+			out, err := c.CombinedOutput()
+			ws, ok := c.ProcessState.Sys().(syscall.WaitStatus)
+			if !ok || !ws.Signaled() || ws.Signal() != sig || len(out) > 0 {
+				t.Errorf("%v, %q, want an end by %v and no word", err, out, sig)
+			}
+			if left, _ := os.ReadDir(c.state); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
 			}
 		})
 	}
@@ -221,22 +244,7 @@ func TestRunRestoresTheTerminalWhenStartFails(t *testing.T) {
 // openPty makes a pseudo-terminal of a size.
 func openPty(t *testing.T, rows, columns uint16) (master, slave *os.File) {
 	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Skipf("no pseudo-terminals: %v", err)
-	}
-	t.Cleanup(func() { master.Close() })
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if slave, err = os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { slave.Close() })
+	master, slave = pty(t)
 	resize(t, master, rows, columns)
 	return master, slave
 }

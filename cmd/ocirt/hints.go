@@ -106,13 +106,21 @@ func mountOf(kind string, errno unix.Errno) func(error) bool {
 }
 
 func noConfig(err error) bool {
+	return len(inConfig(err)) > 0 && errors.Is(err, fs.ErrNotExist)
+}
+
+// inConfig are the errors in config.json among the causes of err. Other files than that have
+// their names in what is said about them.
+func inConfig(err error) spec.Problems {
 	var p spec.Problems
-	return errors.As(err, &p) && errors.Is(err, fs.ErrNotExist)
+	if !errors.As(err, &p) || len(p.Errors()) == 0 || p.Errors()[0].File != "" {
+		return nil
+	}
+	return p.Errors()
 }
 
 func severalProblems(err error) bool {
-	var p spec.Problems
-	return errors.As(err, &p) && len(p.Errors()) > 1
+	return len(inConfig(err)) > 1
 }
 
 func unprivilegedRoot(err error) bool {

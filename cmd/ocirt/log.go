@@ -72,7 +72,9 @@ func (a *app) openLog() error {
 		r.level = slog.LevelDebug
 	}
 	if a.logFile != "" && a.logFile != "/dev/stderr" {
-		f, err := os.OpenFile(a.logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND|os.O_SYNC|unix.O_CLOEXEC, 0o644)
+		// A FIFO that nobody reads must not stop us.
+		const flags = os.O_WRONLY | os.O_CREATE | os.O_APPEND | os.O_SYNC | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
+		f, err := os.OpenFile(a.logFile, flags, 0o644)
 		if err != nil {
 			return fmt.Errorf("--log: cannot open the file: %w", err)
 		}

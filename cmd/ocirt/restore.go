@@ -71,9 +71,14 @@ func (r *restoration) run(ctx context.Context, c *cli.Command) (status int, err 
 				return 0, err
 			}
 		}
-		run.signals = r.app.catchSignals(b.Spec.Process != nil && b.Spec.Process.Terminal)
+		// Half a container must not be left behind.
+		run.signals = r.app.holdSignals()
+		<-run.signals.ready
+		err = run.signals.ended(r.make(run.signals.until(ctx), c, b))
+	} else {
+		err = r.make(ctx, c, b)
 	}
-	if err := r.make(ctx, c, b); err != nil {
+	if err != nil {
 		return 0, err
 	}
 	defer run.container.Close()

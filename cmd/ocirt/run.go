@@ -77,6 +77,7 @@ type running struct {
 	app         *app
 	keep        bool
 	noSubreaper bool
+	restored    bool // it runs already
 	container   *runtime.Container
 	terminal    *terminal
 	signals     *signals
@@ -84,6 +85,10 @@ type running struct {
 
 // run returns the exit status of the container's program; 0 if it was only started.
 func (r *running) run(ctx context.Context, c *cli.Command, cr *creation, id string) (status int, err error) {
+	if !cr.detach {
+		r.signals = r.app.holdSignals()
+		cr.ready = r.signals.ready
+	}
 	b, err := cr.load()
 	if err != nil {
 		return 0, err
@@ -96,15 +101,18 @@ func (r *running) run(ctx context.Context, c *cli.Command, cr *creation, id stri
 			return 0, err
 		}
 	}
-	if !cr.detach {
-		r.signals = r.app.catchSignals(b.Spec.Process != nil && b.Spec.Process.Terminal)
+	if cr.detach {
+		r.container, err = cr.makeAlone(ctx, c, id, b)
+	} else {
+		r.container, err = cr.make(r.signals.until(ctx), c, id, b)
+		err = r.signals.ended(err)
 	}
-	if r.container, err = cr.make(ctx, c, id, b); err != nil {
+	if err != nil {
 		return 0, started(err)
 	}
 	defer r.container.Close()
 	if cr.detach {
-		return 0, r.start(ctx, startOptions())
+		return 0, r.app.startAlone(ctx, startOptions(), r.start)
 	}
 	return r.foreground(ctx)
 }
@@ -119,13 +127,16 @@ func needsTerminal(b *spec.Bundle, cr *creation) error {
 
 // start starts the container; if it cannot be started nothing is left of it.
 func (r *running) start(ctx context.Context, o runtime.StartOptions) error {
+	if r.restored {
+		return nil
+	}
 	err := r.container.Start(ctx, o)
 	if err == nil {
 		r.app.log.Debug("started", "id", r.container.ID(), "pid", r.container.Pid())
 		return nil
 	}
 	err = startError(err)
-	return errors.Join(err, r.app.remove(ctx, r.container))
+	return errors.Join(err, r.app.remove(context.WithoutCancel(ctx), r.container))
 }
 
 // startError puts the words before an error of Start that callers expect of run.

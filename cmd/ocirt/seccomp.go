@@ -56,7 +56,11 @@ func (a *app) seccompExplainCommand() *cli.Command {
 				}
 				q.Args = append(q.Args, n)
 			}
-			b, err := a.checked(c.Args().First())
+			dir, err := a.bundleArgument(c, "")
+			if err != nil {
+				return err
+			}
+			b, err := a.checked(dir)
 			if err != nil {
 				return err
 			}
@@ -146,7 +150,11 @@ func (a *app) seccompDisasmCommand() *cli.Command {
 			if err := a.arguments(ctx, c, 0, 1); err != nil {
 				return err
 			}
-			b, err := a.checked(a.bundleArgument(c, ""))
+			dir, err := a.bundleArgument(c, "")
+			if err != nil {
+				return err
+			}
+			b, err := a.checked(dir)
 			if err != nil {
 				return err
 			}

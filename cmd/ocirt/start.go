@@ -16,7 +16,7 @@ func (a *app) startCommand() *cli.Command {
 		Description: "Returns when the container's program runs, or with the reason why it cannot. If\n$NOTIFY_SOCKET is set it waits until the program has said that it is ready.",
 		Action: a.onContainer(func(ctx context.Context, _ *cli.Command, c *runtime.Container) error {
 			begin := time.Now()
-			err := c.Start(ctx, startOptions())
+			err := a.startAlone(ctx, startOptions(), c.Start)
 			if err == nil {
 				a.log.Debug("started", "id", c.ID(), "pid", c.Pid(), "took", time.Since(begin))
 			}

@@ -81,6 +81,24 @@ func TestHintForMissingConfig(t *testing.T) {
 	}
 }
 
+// What is wrong with another file, config.json has nothing to do with.
+func TestNoHintForOtherFiles(t *testing.T) {
+	_, missing := spec.LoadResources("/x/limits.json", "/x/limits.json")
+	_, wrong := spec.ParseProcess("p.json", []byte(`{}`))
+	if missing.Err() == nil || len(wrong.Errors()) < 2 {
+		t.Fatal(missing, wrong)
+	}
+	for _, err := range []error{missing, wrong} {
+		if got := newApp(nil).hint(err); got != "" {
+			t.Errorf("%v: hint is %q", err, got)
+		}
+	}
+	_, err := spec.Parse("/x", []byte(`{"process": 1, "root": 2}`))
+	if got := newApp(nil).hint(err); !strings.Contains(got, "validate") {
+		t.Errorf("hint for %v is %q", err, got)
+	}
+}
+
 func TestReport(t *testing.T) {
 	err := fmt.Errorf("ocirt run failed: %w", started(&runtime.StepError{Step: "mount proc on /proc", From: "/mounts/3", Where: "builder", Err: unix.EINVAL}))
 	const text = "ocirt run failed: unable to start container process: error during container init: mount proc on /proc: invalid argument"

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v3"
@@ -90,7 +89,7 @@ const maxInput = 16<<20 + 1
 
 // readResources reads limits from a file or from standard input.
 func (a *app) readResources(file string) (*specs.LinuxResources, error) {
-	name, r, problems := filepath.Base(file), (*specs.LinuxResources)(nil), spec.Problems(nil)
+	r, problems := (*specs.LinuxResources)(nil), spec.Problems(nil)
 	if file == "-" {
 		raw, err := io.ReadAll(io.LimitReader(os.Stdin, maxInput))
 		if err != nil {
@@ -98,7 +97,7 @@ func (a *app) readResources(file string) (*specs.LinuxResources, error) {
 		}
 		r, problems = spec.ParseResources("standard input", raw)
 	} else {
-		r, problems = spec.LoadResources(name, file)
+		r, problems = spec.LoadResources(file, file)
 	}
 	if err := problems.Err(); err != nil {
 		return nil, err

@@ -28,7 +28,11 @@ func (a *app) validateCommand() *cli.Command {
 			}
 			options := a.checkOptions()
 			options.Strict = strict
-			b, problems := spec.Check(a.bundleArgument(c, bundle), options)
+			dir, err := a.bundleArgument(c, bundle)
+			if err != nil {
+				return err
+			}
+			b, problems := spec.Check(dir, options)
 			if len(problems.Errors()) == 0 {
 				problems = append(problems, runtime.SeccompWarnings(b)...)
 			}

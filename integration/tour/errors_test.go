@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // Each mistake in naming a namespace has its own words, and leaves nothing. Create and run

@@ -12,7 +12,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // A capability matrix: what is asked for, and what the kernel's rules (capabilities(7))
@@ -26,7 +26,7 @@ func TestCapabilities(t *testing.T) {
 	none, two := []int{}, []int{kill, netRaw}
 	all := lab.ParseReport(t, lab.Host(t, "report", "identity")).Identity.Caps["bounding"]
 	mapped := []int{} // a new user namespace has them all
-	for i := range allCapabilities() {
+	for i := range lab.AllCapabilities() {
 		mapped = append(mapped, i)
 	}
 	for _, c := range []struct {
@@ -39,12 +39,12 @@ func TestCapabilities(t *testing.T) {
 		{"root, empty", 0, &specs.LinuxCapabilities{}, none, none, none, none},
 		{"root, some", 0, sets(some, some, some, nil, nil), two, two, none, none},
 		{"root, all sets", 0, sets(some, some, some, some, some), two, two, two, two},
-		{"root, all", 0, sets(allCapabilities(), allCapabilities(), allCapabilities(), nil, nil), all, all, none, none},
+		{"root, all", 0, sets(lab.AllCapabilities(), lab.AllCapabilities(), lab.AllCapabilities(), nil, nil), all, all, none, none},
 		{"root, bounding only", 0, sets(some, nil, nil, nil, nil), two, two, none, none},
 		{"user, no ambient", 1000, sets(some, some, some, some, nil), two, none, two, none},
 		{"user, ambient", 1000, sets(some, some, some, some, some), two, two, two, two},
 		{"user, ambient but unbounded", 1000, sets(nil, some, some, some, some), none, two, two, two},
-		{"user, one ambient", 1000, sets(allCapabilities(), []string{"CAP_NET_BIND_SERVICE"}, []string{"CAP_NET_BIND_SERVICE"}, []string{"CAP_NET_BIND_SERVICE"}, []string{"CAP_NET_BIND_SERVICE"}), all, []int{netBind}, []int{netBind}, []int{netBind}},
+		{"user, one ambient", 1000, sets(lab.AllCapabilities(), []string{"CAP_NET_BIND_SERVICE"}, []string{"CAP_NET_BIND_SERVICE"}, []string{"CAP_NET_BIND_SERVICE"}, []string{"CAP_NET_BIND_SERVICE"}), all, []int{netBind}, []int{netBind}, []int{netBind}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			eachStance(t, func(t *testing.T, s stance) {

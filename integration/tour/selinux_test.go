@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // Labels that policies for containers have; testdata/selinux.cil is one for machines

@@ -122,7 +122,7 @@ func TestNoCapabilityOverTheHost(t *testing.T) {
 			} else {
 				theirs = "/etc/passwd"
 			}
-			b := s.bundle(t, lab.Capabilities(allCapabilities()...), lab.Without(specs.UTSNamespace),
+			b := s.bundle(t, lab.Capabilities(lab.AllCapabilities()...), lab.Without(specs.UTSNamespace),
 				lab.Mount("/theirs", "bind", theirs, "bind"),
 				func(c *specs.Spec) { c.Linux.ReadonlyPaths, c.Linux.MaskedPaths = nil, nil },
 				lab.Check("try-sethostname", "x", "--", "try-mknod", "/tmp/null", "--", "try-write", "/theirs", "--", "try-chown", "/theirs", "0", "0",
@@ -166,7 +166,7 @@ func TestProcessAsNobody(t *testing.T) {
 // Ranges of ids, which an ordinary user gets with the help of newuidmap.
 func TestIDRangesOfUser(t *testing.T) {
 	s := asUser(t)
-	subordinateIDs(t, s.uid, 65536)
+	lab.SubordinateIDs(t, s.uid, 65536)
 	b := s.bundle(t, func(c *specs.Spec) {
 		c.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: uint32(s.uid), Size: 1}, {ContainerID: 1, HostID: 700000, Size: 65535}}
 		c.Linux.GIDMappings = c.Linux.UIDMappings
@@ -187,7 +187,7 @@ func TestIDRangesOfUser(t *testing.T) {
 // If the user has fewer ids than that, the helper's words are passed on, and nothing is left.
 func TestIDRangesAreRefused(t *testing.T) {
 	s := asUser(t)
-	subordinateIDs(t, s.uid, 65535)
+	lab.SubordinateIDs(t, s.uid, 65535)
 	b := s.bundle(t, lab.UserNamespace(0, 700000, 65536))
 	res := s.runtime.CreateFails(b)
 	if s.runtime.Ours() {

@@ -87,7 +87,7 @@ func (s RunHostHook) Do(h *step.Host) error {
 		return fmt.Errorf("bug in ocirt: no %s hook %d", s.Kind, s.Index)
 	}
 	state := hookState(h.Input, specs.StateCreating, h.Pid)
-	return hooks.RunOne(context.Background(), s.Kind, s.Index, list[s.Index], state, hooks.Options{Dir: h.Input.Bundle.Dir})
+	return hooks.RunOne(orNever(h.Context), s.Kind, s.Index, list[s.Index], state, hooks.Options{Dir: h.Input.Bundle.Dir})
 }
 
 // Undo has nothing to do: what a hook did is undone by a poststop hook.
@@ -139,7 +139,16 @@ func (s RunInnerHook) Do(b *step.Sandbox) error {
 	}
 	state := hookState(in, specs.StateCreating, pid)
 	hook := in.Bundle.Spec.Hooks.CreateContainer[s.Index]
-	return hooks.RunOne(context.Background(), "createContainer", s.Index, hook, state, hooks.Options{Dir: in.Bundle.Dir})
+	// Such hooks add to the root, and with runc they may do so by relative paths.
+	return hooks.RunOne(orNever(b.Context), "createContainer", s.Index, hook, state, hooks.Options{Dir: in.Bundle.RootPath(), ForeignPids: len(b.Files) > 0})
+}
+
+// orNever is ctx, or one that is never done.
+func orNever(ctx context.Context) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	return ctx
 }
 
 // bearInto makes the children of this thread be born in a pid namespace.

@@ -17,6 +17,7 @@
 package step
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -63,6 +64,13 @@ type Opener interface {
 type Giver interface {
 	SandboxStep
 	Give(*entry.Program) ([]entry.Slot, error)
+}
+
+// A ProcGiver is a Giver of a procfs. Init need not be in the pid namespace that it shows:
+// open writes the calls that open it, with words at the beginning of their labels.
+type ProcGiver interface {
+	Giver
+	GiveProc(p *entry.Program, open func(words string) entry.Slot) ([]entry.Slot, error)
 }
 
 // A ProcessStep is done by the process that becomes the container's, on itself. It is
@@ -168,6 +176,10 @@ type Host struct {
 	Input *Input
 	Pid   int // of init in ocirt's pid namespace; 0 before there is one
 
+	// Context is that of the call: steps that may take long give up with it. Nil is one
+	// that is never done.
+	Context context.Context
+
 	// Tasks are cgroup v1 `tasks` files, open for writing: init moves itself by writing
 	// "0" to each. CgroupFD is the version 2 group that init is born in. Both are set by
 	// the step that makes the groups, and closed by the launcher.
@@ -215,6 +227,8 @@ type Sandbox struct {
 	Home    string   // "HOME=…" if the environment lacks it, at most 1023 bytes
 	Console *os.File // the peer of the terminal, which becomes descriptors 0 to 2
 	Master  *os.File // its master, for the console socket or the foreground
+
+	Context context.Context // as Host.Context
 
 	Warn func(format string, args ...any)
 }
