@@ -7,22 +7,33 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/runtime/internal/entry"
 )
 
 // builderFile opens the executable that becomes a builder, in a form that nothing in a
 // container can write to: the builder is visible to the processes of a pid namespace that
 // the container shares (CVE-2019-5736). A read-only clone of the file's mount is nearly
 // free; where there is no right to make one, a sealed copy in memory does.
-func (rt *Runtime) builderFile() (*os.File, error) {
+//
+// It does, too, for a builder that is to be hidden, if it is root's: what a process executes
+// decides who may trace it. With a file that the user namespace can read that is everybody
+// there with CAP_SYS_PTRACE, though the builder still has the host's root and our socket;
+// with one that it cannot read it is the host (ptrace(2), would_dump in fs/exec.c).
+func (rt *Runtime) builderFile(hidden bool) (*os.File, error) {
 	path := rt.builder
 	if path == "" {
 		path = "/proc/self/exe"
 	}
-	f, err := readOnlyClone(path)
-	if err == nil {
-		return f, nil
+	mode, err := uint32(0o111), error(nil)
+	if !hidden || os.Geteuid() != 0 {
+		var f *os.File
+		if f, err = readOnlyClone(path); err == nil {
+			return f, nil
+		}
+		mode = 0o555
 	}
-	f, copyErr := sealedCopy(path)
+	f, copyErr := sealedCopy(path, mode)
 	if copyErr != nil {
 		return nil, fmt.Errorf("cannot protect the builder's executable: %w", errors.Join(err, copyErr))
 	}
@@ -42,7 +53,7 @@ func readOnlyClone(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-func sealedCopy(path string) (*os.File, error) {
+func sealedCopy(path string, mode uint32) (*os.File, error) {
 	from, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -58,7 +69,10 @@ func sealedCopy(path string) (*os.File, error) {
 	}
 	to := os.NewFile(uintptr(fd), "ocirt")
 	if _, err = io.Copy(to, from); err == nil {
-		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL)
+		err = unix.Fchmod(fd, mode)
+	}
+	if err == nil {
+		err = entry.Seal(to)
 	}
 	if err != nil {
 		to.Close()

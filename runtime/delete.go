@@ -3,6 +3,8 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
+	"path/filepath"
 
 	"github.com/ocirt/ocirt/runtime/internal/rdt"
 	"github.com/ocirt/ocirt/runtime/internal/store"
@@ -104,6 +106,9 @@ func (rt *Runtime) discard(ctx context.Context, id string, cause error) error {
 		return nil // another delete was quicker
 	} else if err != nil {
 		return err
+	}
+	if p, foreign := dir.Foreign(); foreign {
+		return fmt.Errorf("cannot delete container %s: %s is another runtime's record, of process %d, which lives: that runtime has to delete it", id, filepath.Join(dir.Path(), "state.json"), p.Pid)
 	}
 	c := &Container{rt: rt, dir: dir}
 	if c.rec, err = rt.salvage(dir, id); err != nil {

@@ -47,13 +47,6 @@ type ExecOptions struct {
 	Attach func(*Process) error
 }
 
-// A Process is a further process of a container, started by Exec.
-type Process struct {
-	pid     int
-	pidfd   *os.File
-	console *os.File
-}
-
 // Exec starts a further process in the container, and returns when it has executed its
 // program, or with the reason why it could not. Then nothing of it is left.
 //
@@ -125,7 +118,9 @@ type execution struct {
 	init    *os.File // pidfd
 	sandbox *step.Sandbox
 	request launch.JoinRequest
+	below   string // path to the version 2 group below the container's, if it is not that
 	pidFile *pidFile
+	said    map[string]bool // of its capabilities
 }
 
 func (x *execution) close() {
@@ -154,7 +149,7 @@ func (x *execution) prepare(p *specs.Process) error {
 	}
 	p = completed(p, b.Spec.Process)
 	facts := probe()
-	if err := c.checkProcess(p, b.Spec.Process, &facts); err != nil {
+	if x.said, err = c.checkProcess(p, b.Spec.Process, &facts); err != nil {
 		return err
 	}
 	x.input = &step.Input{ID: c.rec.ID, Bundle: b, Process: p, Facts: facts}
@@ -183,27 +178,30 @@ func (c *Container) options() step.Options {
 }
 
 // checkProcess reports what is wrong with a process, as one error. What is questionable about
-// the container's first process, too, was told when the container was made.
-func (c *Container) checkProcess(p, first *specs.Process, facts *step.Facts) error {
-	problems := spec.CheckProcess("", p)
+// the container's first process, too, was told when the container was made. See passOn for what
+// it returns.
+func (c *Container) checkProcess(p, first *specs.Process, facts *step.Facts) (said map[string]bool, err error) {
+	problems := spec.CheckProcess("process", p)
 	if len(problems.Errors()) == 0 {
 		problems = append(problems, spec.UnsupportedProcess(p)...)
 	}
 	told := map[string]bool{}
 	if warnings := problems.Warnings(); len(warnings) > 0 && first != nil {
-		for _, w := range spec.CheckProcess("", first) {
+		for _, w := range spec.CheckProcess("process", first) {
 			told[w.String()] = true
 		}
 	}
+	var news spec.Problems
 	for _, w := range problems.Warnings() {
 		if !told[w.String()] {
-			c.rt.warnf("%s", w)
+			news = append(news, w)
 		}
 	}
+	said = c.rt.passOn(news)
 	if errs := problems.Errors(); len(errs) > 0 {
-		return errs
+		return nil, errs
 	}
-	return c.rt.checkLabels(facts, p, nil)
+	return said, c.rt.checkLabels(facts, p, nil)
 }
 
 // warnCapabilities says which capabilities the process asks for and will not have, but for
@@ -215,12 +213,7 @@ func (x *execution) warnCapabilities() {
 		missing = without(missing, process.Unavailable(&in))
 		unraised = without(unraised, process.Unraised(&in))
 	}
-	if len(missing) > 0 {
-		x.c.rt.warnf("ignoring unknown or unavailable capabilities: %v", missing)
-	}
-	for _, name := range unraised {
-		x.c.rt.warnf("can't raise ambient capability %s: it is not both permitted and inheritable", name)
-	}
+	x.c.rt.warnCapabilities(missing, unraised, x.said)
 }
 
 func without(list, those []string) []string {
@@ -349,49 +342,4 @@ func (x *execution) handOver(p *Process) error {
 		return nil
 	}
 	return x.options.Attach(p)
-}
-
-// Pid is the process's pid in the caller's pid namespace.
-func (p *Process) Pid() int { return p.pid }
-
-// Console is the master of the process's terminal, if it has one and it was not sent to a
-// console socket. Close closes it.
-func (p *Process) Console() *os.File { return p.console }
-
-// Signal sends the process a signal. One that has ended is no error.
-func (p *Process) Signal(sig unix.Signal) error {
-	err := unix.PidfdSendSignal(int(p.pidfd.Fd()), sig, nil, 0)
-	if err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("cannot signal process %d: %w", p.pid, err)
-	}
-	return nil
-}
-
-// Wait waits for the process's end and returns its exit status, or 128 plus the number of
-// the signal that ended it. It is called once. When ctx is done the process is killed.
-func (p *Process) Wait(ctx context.Context) (int, error) {
-	stop := context.AfterFunc(ctx, func() { _ = p.Signal(unix.SIGKILL) })
-	defer stop()
-	for {
-		var ws unix.WaitStatus
-		_, err := unix.Wait4(p.pid, &ws, 0, nil)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return 0, os.NewSyscallError("wait4", err)
-		case ws.Signaled():
-			return 128 + int(ws.Signal()), nil
-		}
-		return ws.ExitStatus(), nil
-	}
-}
-
-// Close releases what is held open of the process; the process itself does not notice.
-func (p *Process) Close() error {
-	if p.console != nil {
-		p.console.Close()
-		p.console = nil
-	}
-	return p.pidfd.Close()
 }

@@ -138,7 +138,7 @@ func samePlace(a, b *os.File) (bool, error) {
 // join starts the process. A version 2 group that passes controllers on cannot hold
 // processes; then the one that init is in can.
 func (x *execution) join(ctx context.Context) (*launch.Joined, error) {
-	j, err := launch.Join(ctx, x.request)
+	j, err := x.c.joinGroup(ctx, x.request, x.below)
 	if op, errno := failedCall(err); op != launch.JoinCgroup || errno != unix.EBUSY || x.request.CgroupFD == nil || len(x.options.Cgroups) > 0 {
 		return j, err
 	}

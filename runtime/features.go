@@ -9,6 +9,7 @@ import (
 	"github.com/ocirt/ocirt/runtime/internal/process"
 	"github.com/ocirt/ocirt/runtime/internal/rootfs"
 	"github.com/ocirt/ocirt/runtime/internal/seccomp"
+	"github.com/ocirt/ocirt/spec"
 )
 
 // Features is what this runtime can do, as `ocirt features` prints it (runtime-spec,
@@ -23,7 +24,7 @@ func Features() *features.Features {
 		MountOptions:  rootfs.OptionWords(),
 		Linux: &features.Linux{
 			Namespaces:      []string{"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"},
-			Capabilities:    process.CapabilityNames(),
+			Capabilities:    spec.CapabilityNames(),
 			Cgroup:          &features.Cgroup{V1: yes, V2: yes, Systemd: yes, SystemdUser: yes, Rdma: yes},
 			Seccomp:         seccompFeatures(),
 			Apparmor:        &features.Apparmor{Enabled: yes},
@@ -33,7 +34,7 @@ func Features() *features.Features {
 			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: yes}},
 			NetDevices:      &features.NetDevices{Enabled: yes},
 		},
-		Annotations:                        map[string]string{"org.opencontainers.runc.checkpoint.enabled": "false"},
+		Annotations:                        map[string]string{"org.opencontainers.runc.checkpoint.enabled": "true"},
 		PotentiallyUnsafeConfigAnnotations: unsafeAnnotations(),
 	}
 }
@@ -43,6 +44,7 @@ func Features() *features.Features {
 func unsafeAnnotations() []string {
 	return []string{
 		"bundle", // labels of other runtimes' containers: engines should not let it through
+		"org.criu.config",
 		"org.systemd.property.",
 		"run.oci.keep_original_groups",
 		"run.oci.mount_context_type",

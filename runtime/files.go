@@ -27,7 +27,22 @@ func preparePidFile(path string) (*pidFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--pid-file: cannot open %q: %w", filepath.Dir(path), err)
 	}
-	return &pidFile{dir: dir, name: filepath.Base(path), path: path}, nil
+	p := &pidFile{dir: dir, name: filepath.Base(path), path: path}
+	if p.isDevice() {
+		p.close()
+		return nil, fmt.Errorf("--pid-file: %q is a device", path)
+	}
+	return p, nil
+}
+
+// isDevice reports whether a device stands where the file is to be. It would be replaced, and
+// without /dev/null hardly a program works.
+func (p *pidFile) isDevice() bool {
+	var st unix.Stat_t
+	if err := unix.Fstatat(p.dir, p.name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return false
+	}
+	return st.Mode&unix.S_IFMT == unix.S_IFCHR || st.Mode&unix.S_IFMT == unix.S_IFBLK
 }
 
 // write writes the pid, without a newline (readers use strconv.Atoi on all of it). The

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -213,7 +214,7 @@ func (c *Container) agent(b *spec.Bundle) launch.Agent {
 // receiveListener gives the agent the listener that init sends when it is started.
 func (c *Container) receiveListener(conn int, files []*os.File, b *spec.Bundle) error {
 	a := c.agent(b)
-	if len(files) != 1 || a == nil {
+	if len(files) != 1 || a == nil || !launch.IsListener(files[0]) {
 		return errors.New("bug in ocirt: init sent what nobody asked for")
 	}
 	if err := a(c.rec.Pid, files[0]); err != nil {
@@ -230,6 +231,7 @@ func (c *Container) receiveListener(conn int, files []*os.File, b *spec.Bundle) 
 // socket's buffer after them.
 func sendState(fd int, text []byte, listener int) error {
 	rights := unix.UnixRights(listener)
+	deadline := time.Now().Add(sendTimeout) // of everything: each call has that time of its own
 	for len(text) > 0 {
 		n, err := unix.SendmsgN(fd, text, rights, nil, unix.MSG_NOSIGNAL)
 		switch {
@@ -241,6 +243,9 @@ func sendState(fd int, text []byte, listener int) error {
 			return err
 		}
 		text, rights = text[n:], nil
+		if len(text) > 0 && time.Now().After(deadline) {
+			return unix.ETIMEDOUT
+		}
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
-	"github.com/ocirt/ocirt/integration/internal/profiles"
+	"github.com/ocirt/ocirt/internal/profiles"
 )
 
 // A lab is where containers are made: some bundles, and a state folder for each runtime.

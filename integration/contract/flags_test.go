@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // go-runc sends -no-subreaper with one dash, --rootless=false, --format=json.
@@ -50,7 +50,7 @@ func TestRule01ListsAreNotSplit(t *testing.T) {
 	}
 }
 
-// Who probes for checkpoints must not find what is not there.
+// Who probes for checkpoints must find what is there, and only that.
 func TestRule18CheckpointHelpTellsTheTruth(t *testing.T) {
 	r := bench(t)
 	res := r.Do("checkpoint", "--help")
@@ -58,12 +58,12 @@ func TestRule18CheckpointHelpTellsTheTruth(t *testing.T) {
 	if (res.Code == 0) != criu {
 		t.Errorf("checkpoint is there: %v; features say so: %v", res.Code == 0, criu)
 	}
-	if criu {
-		return
+	if !criu {
+		t.Error("features say that there are no checkpoints")
 	}
-	for _, args := range [][]string{{"checkpoint", "--help"}, {"checkpoint", "--image-path", "x", "--leave-running", "y"}, {"restore", "--lsm-mount-context"}} {
-		if res := r.Do(args...); res.Code != 3 || !strings.Contains(res.Stderr, "No help topic for '"+args[0]+"'") {
-			t.Errorf("an unknown command: %v", res)
+	for _, name := range []string{"checkpoint", "restore"} {
+		if res := r.Do(name, "--help"); res.Code != 0 || !strings.Contains(res.Stdout, "--image-path") || res.Stderr != "" {
+			t.Errorf("help of %s: %v", name, res)
 		}
 	}
 }
@@ -82,10 +82,7 @@ func TestRule19FlagsWithoutTheirValue(t *testing.T) {
 	if out, _ := cmd.CombinedOutput(); !strings.Contains(string(out), "flag needs an argument: --root") {
 		t.Errorf("global flag: %s", out)
 	}
-	if res := r.Do("restore", "--lsm-mount-context"); strings.Contains(res.Stdout+res.Stderr, "needs an argument") !=
-		strings.Contains(r.Do("features").Stdout, `"org.opencontainers.runc.checkpoint.enabled": "true"`) {
-		t.Errorf("podman's probe: %v", res)
-	}
+	r.Do("restore", "--lsm-mount-context").Failed("flag needs an argument: --lsm-mount-context")
 }
 
 // podman sends --cgroup-manager as two arguments to runtimes that it knows to take it.

@@ -18,6 +18,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/ocirt/ocirt/integration/internal/callers"
 	"github.com/ocirt/ocirt/integration/internal/lab"
 )
 
@@ -92,7 +93,7 @@ func TestGoRuncLife(t *testing.T) {
 	}
 	must(t, c.Kill(ctx, id, int(unix.SIGKILL), &runc.KillOpts{All: true}))
 	err = c.Kill(ctx, id, int(unix.SIGTERM), nil)
-	if ended, _ := notFound(fmt.Sprint(err)); !ended {
+	if ended, _ := callers.NotFound(fmt.Sprint(err)); !ended {
 		t.Errorf("kill of a dead one: %v", err)
 	}
 	must(t, c.Delete(ctx, id, nil))
@@ -114,19 +115,19 @@ func TestGoRuncErrors(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `exec: "/nosuch": stat /nosuch: no such file or directory`) || strings.Contains(err.Error(), "Usage") {
 		t.Errorf("%v", err)
 	}
-	if msg, err := lastError(read(t, c.Log)); err != nil || !strings.HasPrefix(msg, "ocirt create failed: unable to start container process: ") {
+	if msg, err := callers.LastError(read(t, c.Log)); err != nil || !strings.HasPrefix(msg, "ocirt create failed: unable to start container process: ") {
 		t.Errorf("the shim finds %q: %v", msg, err)
 	}
 	if err := c.Start(ctx, "nobody"); err == nil || !strings.Contains(err.Error(), "container does not exist") {
 		t.Errorf("%v", err)
 	}
-	if msg, err := lastError(read(t, c.Log)); err != nil || !strings.HasPrefix(msg, "container does not exist") {
+	if msg, err := callers.LastError(read(t, c.Log)); err != nil || !strings.HasPrefix(msg, "container does not exist") {
 		t.Errorf("the shim finds %q: %v", msg, err)
 	}
 	if err := c.Checkpoint(ctx, "nobody", &runc.CheckpointOpts{ImagePath: b.Dir}); err == nil {
 		t.Error("a checkpoint of nobody was made")
 	}
-	if msg, err := lastError(read(t, c.Log)); err != nil || msg == "" {
+	if msg, err := callers.LastError(read(t, c.Log)); err != nil || msg == "" {
 		t.Errorf("after a checkpoint the shim finds %q: %v", msg, err)
 	}
 }
@@ -255,7 +256,7 @@ func TestGoRuncExec(t *testing.T) {
 
 	log := lab.Dir(t) + "/exec.json"
 	err = c.Exec(ctx, container.ID, process("/nosuch"), &runc.ExecOpts{IO: null(t), LogFile: log})
-	if msg, logErr := lastError(read(t, log)); err == nil || logErr != nil || !strings.HasPrefix(msg, "exec failed: ") || mobyStatus(msg) != 127 {
+	if msg, logErr := callers.LastError(read(t, log)); err == nil || logErr != nil || !strings.HasPrefix(msg, "exec failed: ") || callers.MobyStatus(msg) != 127 {
 		t.Errorf("%v; the shim finds %q: %v", err, msg, logErr)
 	}
 }

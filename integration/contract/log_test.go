@@ -11,6 +11,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/ocirt/ocirt/integration/internal/callers"
 	"github.com/ocirt/ocirt/integration/internal/lab"
 )
 
@@ -48,7 +49,7 @@ func TestRule03TheLogIsAStreamOfRecords(t *testing.T) {
 		bad := lab.NewBundle(t, f.edit)
 		do("create", "--bundle", bad.Dir, r.ID()).Failed(f.words)
 		text := read(t, log)
-		msg, err := lastError(text)
+		msg, err := callers.LastError(text)
 		if err != nil || !strings.Contains(msg, f.words) {
 			t.Errorf("%s: the shim finds %q (%v) in\n%s", f.name, msg, err, text)
 		}
@@ -58,7 +59,7 @@ func TestRule03TheLogIsAStreamOfRecords(t *testing.T) {
 	}
 	do("delete", good, "too", "many").Failed("requires exactly 1 argument")
 	do("start", "nobody").Failed("does not exist")
-	if msg, err := lastError(read(t, log)); err != nil || !strings.HasPrefix(msg, "container does not exist") {
+	if msg, err := callers.LastError(read(t, log)); err != nil || !strings.HasPrefix(msg, "container does not exist") {
 		t.Errorf("the shim finds %q (%v)", msg, err)
 	}
 	for line := range strings.Lines(read(t, log)) {
@@ -85,7 +86,7 @@ func TestRule03NothingBreaksTheLog(t *testing.T) {
 	b := lab.NewBundle(t, lab.Args("/a\"b\n{\x1b\u2028\xff"))
 	r.Do("--log", log, "--log-format", "json", "run", "--bundle", b.Dir, r.ID()).Failed()
 	text := read(t, log)
-	if msg, err := onlyRecord(text); err != nil || !strings.Contains(msg, "/a\"b") && !strings.Contains(msg, `/a\"b`) || strings.Count(text, "\n") != 1 {
+	if msg, err := callers.OnlyRecord(text); err != nil || !strings.Contains(msg, "/a\"b") && !strings.Contains(msg, `/a\"b`) || strings.Count(text, "\n") != 1 {
 		t.Errorf("%q (%v) in %q", msg, err, text)
 	}
 }
@@ -102,7 +103,7 @@ func TestRule04OneRecordIsAll(t *testing.T) {
 			b := lab.NewBundle(t, warned, f.edit)
 			for _, command := range []string{"create", "run"} {
 				r.Do("--log-format=json", "--log", log, command, "--bundle", b.Dir, r.ID()).Failed(f.words)
-				if msg, err := onlyRecord(read(t, log)); err != nil || !strings.Contains(msg, f.words) {
+				if msg, err := callers.OnlyRecord(read(t, log)); err != nil || !strings.Contains(msg, f.words) {
 					t.Errorf("podman reads %q (%v) from %s", msg, err, read(t, log))
 				}
 				must(t, os.Remove(log))
@@ -138,7 +139,7 @@ func TestRule05TheErrorIsOnStandardErrorAsWell(t *testing.T) {
 				if !strings.HasPrefix(first, "ocirt create failed: ") || strings.Contains(first, "level=") {
 					t.Errorf("%s: standard error begins with %q", format, first)
 				}
-				if msg, err := onlyRecord(read(t, log)); format == "json" && (err != nil || msg != first) {
+				if msg, err := callers.OnlyRecord(read(t, log)); format == "json" && (err != nil || msg != first) {
 					t.Errorf("the log says %q (%v), standard error %q", msg, err, first)
 				}
 				must(t, os.Remove(log))
@@ -205,7 +206,7 @@ func TestRule07StandardErrorIsSilentOnSuccess(t *testing.T) {
 		}
 	}
 	res := r.Do("features").OK()
-	f, err := crioFeatures(res.Stdout + res.Stderr)
+	f, err := callers.CrioFeatures(res.Stdout + res.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ocirt/ocirt/integration/internal/callers"
 	"github.com/ocirt/ocirt/integration/internal/lab"
 )
 
@@ -38,14 +39,14 @@ func TestRule08WordsBecomeExitStatuses(t *testing.T) {
 			for _, args := range [][]string{{"create"}, {"--log-format=json", "--log", b.Dir + "/log", "create"}} {
 				res := r.Fails(append(args, "--bundle", b.Dir, r.ID()))
 				for _, said := range []string{strings.ReplaceAll(res.Stderr, `\"`, `"`), first(res.Stderr)} {
-					if got := mobyStatus(said); got != c.moby {
+					if got := callers.MobyStatus(said); got != c.moby {
 						t.Errorf("dockerd makes %d of it, want %d: %s", got, c.moby, said)
 					}
-					if got := podmanStatus(said); got != c.podman {
+					if got := callers.PodmanStatus(said); got != c.podman {
 						t.Errorf("podman makes %d of it, want %d: %s", got, c.podman, said)
 					}
 				}
-				if c.podman == 127 && libpodStatus(res.Stderr) != 127 {
+				if c.podman == 127 && callers.LibpodStatus(res.Stderr) != 127 {
 					t.Errorf("libpod makes 126 of it: %s", res.Stderr)
 				}
 			}
@@ -62,22 +63,22 @@ func first(text string) string {
 func TestRule08WordsTellWhatIsGone(t *testing.T) {
 	r := bench(t)
 	res := r.Do("kill", "nobody", "9").Failed()
-	if ended, gone := notFound(res.Stderr); ended || !gone {
+	if ended, gone := callers.NotFound(res.Stderr); ended || !gone {
 		t.Errorf("kill of nobody: ended %v, gone %v: %v", ended, gone, res)
 	}
 	res = r.Do("delete", "nobody").Failed()
-	if _, gone := notFound(res.Stderr); !gone {
+	if _, gone := callers.NotFound(res.Stderr); !gone {
 		t.Errorf("delete of nobody: %v", res)
 	}
 	c := r.Launch(sleeper(t))
 	c.Kill("KILL").OK()
 	stopped(t, c)
 	res = c.Kill("TERM").Failed("container not running")
-	if ended, gone := notFound(res.Stderr); !ended || gone || !crioGone(res.Stderr) {
+	if ended, gone := callers.NotFound(res.Stderr); !ended || gone || !callers.CrioGone(res.Stderr) {
 		t.Errorf("kill of a dead one: ended %v, gone %v: %v", ended, gone, res)
 	}
 	r.Do("kill", c.ID, "NOSUCH").Failed(`unknown signal \"NOSUCH\"`)
-	if ended, gone := notFound(r.Do("kill", c.ID, "NOSUCH").Stderr); ended || gone {
+	if ended, gone := callers.NotFound(r.Do("kill", c.ID, "NOSUCH").Stderr); ended || gone {
 		t.Error("a bad signal looks as if the container had gone")
 	}
 	r.Do("start", c.ID).Failed("cannot start a container that has stopped")
@@ -90,7 +91,7 @@ func TestRule08ExecWords(t *testing.T) {
 	c := r.Launch(sleeper(t))
 	for name, status := range map[string]int{"/nosuch": 127, "nosuch": 127, "/tmp": 126} {
 		res := r.Do("exec", "--process", process(t, name), c.ID)
-		if got := mobyStatus(strings.ReplaceAll(res.Stderr, `\"`, `"`)); res.Code != 255 || got != status || !strings.Contains(res.Stderr, "exec failed: ") {
+		if got := callers.MobyStatus(strings.ReplaceAll(res.Stderr, `\"`, `"`)); res.Code != 255 || got != status || !strings.Contains(res.Stderr, "exec failed: ") {
 			t.Errorf("%s: dockerd makes %d of it, want %d: %v", name, got, status, res)
 		}
 	}
@@ -105,7 +106,7 @@ func TestRule08ExecWords(t *testing.T) {
 func TestRule09Version(t *testing.T) {
 	r := bench(t)
 	text := r.Do("--version").OK().Stdout
-	name, version, commit := mobyVersion(text)
+	name, version, commit := callers.MobyVersion(text)
 	if name != "ocirt" || version == "" || strings.ContainsAny(version, " \t") || commit == "" {
 		t.Errorf("dockerd reads name %q, version %q, commit %q from\n%s", name, version, commit, text)
 	}
@@ -124,8 +125,8 @@ func TestRule10CalledAsRuncItAnswersAsRunc(t *testing.T) {
 	must(t, os.Symlink(r.Path, link))
 	out, err := exec.Command(link, "--version").CombinedOutput()
 	must(t, err)
-	version, commit, spec := goRuncVersion(string(out))
-	_, want, _ := mobyVersion(r.Do("--version").Stdout)
+	version, commit, spec := callers.GoRuncVersion(string(out))
+	_, want, _ := callers.MobyVersion(r.Do("--version").Stdout)
 	if version != want || commit == "" || spec == "" {
 		t.Errorf("go-runc reads version %q (of %q), commit %q, spec %q from\n%s", version, want, commit, spec, out)
 	}

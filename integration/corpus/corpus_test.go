@@ -9,7 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/badinput"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // TestCorpus runs every row of every table.
@@ -87,8 +88,8 @@ func (r *row) run(t *testing.T, sc scene) {
 }
 
 // errors are the row's expectations that refuse the input.
-func (r *row) errors() []expectation {
-	var list []expectation
+func (r *row) errors() []badinput.Expectation {
+	var list []badinput.Expectation
 	for _, e := range r.Expect {
 		if e.Severity == "error" {
 			list = append(list, e)
@@ -97,8 +98,8 @@ func (r *row) errors() []expectation {
 	return list
 }
 
-func (r *row) warnings() []expectation {
-	return slices.DeleteFunc(slices.Clone(r.Expect), func(e expectation) bool { return e.Severity == "error" })
+func (r *row) warnings() []badinput.Expectation {
+	return slices.DeleteFunc(slices.Clone(r.Expect), func(e badinput.Expectation) bool { return e.Severity == "error" })
 }
 
 // shown is how many problems an error lists.

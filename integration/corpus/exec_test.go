@@ -4,10 +4,10 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"os"
-	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/ocirt/ocirt/integration/internal/callers"
 	"github.com/ocirt/ocirt/integration/internal/lab"
 )
 
@@ -82,47 +82,15 @@ func TestExecuteExplained(t *testing.T) {
 			if !strings.Contains(rest, c.why) {
 				t.Errorf("%q is not explained:\n%s", c.why, text)
 			}
-			if got := mobyStatus(text); got != c.moby {
+			if got := callers.MobyStatus(text); got != c.moby {
 				t.Errorf("dockerd makes status %d of it, want %d:\n%s", got, c.moby, text)
 			}
-			if got := podmanStatus(text); got != c.lib {
+			if got := callers.PodmanStatus(text); got != c.lib {
 				t.Errorf("podman makes status %d of it, want %d:\n%s", got, c.lib, text)
 			}
 			s.gone()
 		})
 	}
-}
-
-// mobyStatus is how dockerd chooses an exit status from a runtime's message.
-func mobyStatus(text string) int {
-	text = strings.ToLower(text)
-	for _, m := range []struct {
-		phrase string
-		status int
-	}{
-		{"permission denied", 126},
-		{"is a directory", 126},
-		{"not a directory", 127},
-		{"executable file not found", 127},
-		{"no such file or directory", 127},
-		{"system cannot find the file specified", 127},
-	} {
-		if strings.Contains(text, m.phrase) {
-			return m.status
-		}
-	}
-	return 128
-}
-
-// podmanStatus is how podman does; 0: it makes nothing of it.
-func podmanStatus(text string) int {
-	switch {
-	case regexp.MustCompile(`(?i).*permission denied.*|.*operation not permitted.*`).MatchString(text):
-		return 126
-	case regexp.MustCompile(`(?i).*executable file not found in.*|.*no such file or directory.*|.*open executable.*`).MatchString(text):
-		return 127
-	}
-	return 0
 }
 
 // elfFile makes the program an ELF file of this machine that needs a loader.

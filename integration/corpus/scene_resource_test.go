@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // pureV2 reports whether this host has cgroup v2 alone.

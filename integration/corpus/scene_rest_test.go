@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // hook adds a hook that is a line for a shell.

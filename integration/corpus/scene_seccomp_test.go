@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -84,10 +85,17 @@ func rudeListeners(s *stage) {
 	l, err := net.Listen("unix", path)
 	must(s, err)
 	defer l.Close()
-	rude := []func(net.Conn){func(c net.Conn) { s.Cleanup(func() { c.Close() }) }, func(c net.Conn) { c.Close() }}
+	rude := []func(net.Conn){func(c net.Conn) {
+		// Who waits for it for ever gets its end in the end.
+		end := time.AfterFunc(20*time.Second, func() { c.Close() })
+		s.Cleanup(func() { end.Stop(); c.Close() })
+	}, func(c net.Conn) { c.Close() }}
 	for i := range 2 * len(rude) {
 		s.notified(path)
 		s.put("/process/noNewPrivileges", i%2 == 0)
+		if i == 1 { // more than a socket holds, which takes the time that is waited
+			s.put("/linux/seccomp/listenerMetadata", strings.Repeat("m", 1<<20))
+		}
 		s.write(&row{})
 		accepted := make(chan bool, 1)
 		go func() {

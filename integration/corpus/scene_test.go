@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // A scene makes a row real: what JSON alone cannot say.

@@ -2,15 +2,14 @@ package corpus
 
 import (
 	"encoding/json"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/badinput"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // A stage is the bundle of one row, as the corpus' README describes it, and who uses it.
@@ -20,7 +19,7 @@ type stage struct {
 	dir     string // of the bundle
 	flags   []string
 	global  []string
-	patches []patch
+	patches []badinput.Patch
 }
 
 func newStage(t *testing.T, user bool) *stage {
@@ -33,25 +32,14 @@ func newStage(t *testing.T, user bool) *stage {
 		need.Root(t)
 		s.runtime = lab.New(t)
 	}
-	// A short name: messages cut what is long, and a socket may be bound in it.
-	top, err := os.MkdirTemp("", "s") //nolint:usetesting // t.TempDir has a long name
-	must(t, err)
-	must(t, os.Chmod(top, 0o755))
-	s.dir = filepath.Join(top, "b")
-	t.Cleanup(func() {
-		_ = os.Chmod(filepath.Join(s.dir, "closed"), 0o700)
-		must(t, os.RemoveAll(top))
-	})
-	for _, d := range []string{"b/rootfs/bin", "b/rootfs/tmp", "b/closed/a/b", "other/rootfs/bin"} {
+	s.dir = badinput.Bundle(t)
+	top := filepath.Dir(s.dir)
+	for _, d := range []string{"b/rootfs/bin", "b/rootfs/tmp", "other/rootfs/bin"} {
 		must(t, os.MkdirAll(filepath.Join(top, d), 0o755))
 	}
 	// "true" is the program of every row.
 	must(t, os.Link(lab.Inside(), filepath.Join(s.dir, "rootfs/bin/true")))
 	must(t, os.Link(lab.Inside(), filepath.Join(top, "other/rootfs/bin/true")))
-	must(t, os.WriteFile(filepath.Join(s.dir, "file"), nil, 0o644))
-	must(t, os.Symlink("rootfs", filepath.Join(s.dir, "link")))
-	must(t, syscall.Mkfifo(filepath.Join(s.dir, "fifo"), 0o600))
-	must(t, os.Chmod(filepath.Join(s.dir, "closed"), 0))
 	return s
 }
 
@@ -71,7 +59,7 @@ func (s *stage) put(pointer string, value any) {
 	s.Helper()
 	data, err := json.Marshal(value)
 	must(s, err)
-	s.patches = append(s.patches, patch{Path: pointer, Value: data})
+	s.patches = append(s.patches, badinput.Patch{Path: pointer, Value: data})
 }
 
 func (s *stage) mount(to, kind, source string, options ...string) {
@@ -102,47 +90,7 @@ func (s *stage) rootless() {
 // write writes the row's config.json, with the changes of the stage.
 func (s *stage) write(r *row) {
 	s.Helper()
-	path := filepath.Join(s.dir, "config.json")
-	if r.Setup != "" {
-		s.plant(path, r.Setup)
-		return
-	}
-	raw := r.config(s, s.dir)
-	if len(s.patches) > 0 {
-		raw = applied(s, raw, s.patches)
-	}
-	must(s, os.WriteFile(path, raw, 0o644))
-}
-
-// plant puts something that is no ordinary file at path.
-func (s *stage) plant(path, what string) {
-	s.Helper()
-	var err error
-	switch what {
-	case "missing":
-	case "fifo":
-		err = syscall.Mkfifo(path, 0o600)
-	case "folder":
-		err = os.Mkdir(path, 0o755)
-	case "device":
-		err = os.Symlink("/dev/zero", path)
-	case "socket":
-		var l net.Listener
-		if l, err = net.Listen("unix", path); err == nil {
-			s.Cleanup(func() { l.Close() })
-		}
-	case "loop":
-		err = os.Symlink("config.json", path)
-	case "unreadable":
-		err = os.WriteFile(path, []byte("{}"), 0)
-	case "sparse":
-		if err = os.WriteFile(path, nil, 0o600); err == nil {
-			err = os.Truncate(path, 100<<20)
-		}
-	default:
-		s.Fatalf("unknown setup %q", what)
-	}
-	must(s, err)
+	r.Write(s, s.dir, s.patches...)
 }
 
 // do runs a command on a container of this bundle.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // The process is in the container's cgroups, and in no other; with --cgroup in one below.
@@ -80,7 +81,7 @@ func groupDir(t *testing.T, lines []string, controller string) string {
 			return "/sys/fs/cgroup/" + controller + parts[2]
 		}
 	}
-	t.Skipf("SKIP-REASON: no %s in %q", controller, lines)
+	need.Feature(t, controller, false, fmt.Sprintf("there is no cgroup v1 hierarchy %s: %q", controller, lines))
 	return ""
 }
 

@@ -35,6 +35,7 @@ func TestHostileRoot(t *testing.T) {
 			}, nil, ""},
 			{"passwd is a loop", "etc/passwd", link("passwd"), nil, ""},
 			{"passwd is a folder", "etc/passwd", func(t *testing.T, path string) { must(t, os.Mkdir(path, 0o755)) }, nil, ""},
+			{"passwd is the kernel's log", "etc/passwd", link("/proc/kmsg"), nil, ""},
 			{"passwd is the host's", "etc/passwd", link("/../../../../.." + canary), nil, ""},
 			{"cwd is a link out", "etc/out", link("/../../../../.." + filepath.Dir(canary)), []string{"--cwd", "/etc/out"}, "chdir to cwd"},
 			{"cwd is a link to init's", "etc/out", link("/proc/1/cwd"), []string{"--cwd", "/etc/out"}, "chdir to cwd"},
@@ -79,7 +80,7 @@ func TestHostileMounts(t *testing.T) {
 		"a thousand mounts are more": "i=0; while [ $i -lt 300 ]; do busybox mount -t tmpfs x /tmp; i=$((i+1)); done",
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := s.bundle(t, lab.Capabilities(allCapabilities()...), func(c *specs.Spec) {
+			b := s.bundle(t, lab.Capabilities(lab.AllCapabilities()...), func(c *specs.Spec) {
 				c.Linux.ReadonlyPaths, c.Linux.MaskedPaths = nil, nil
 			}, lab.Args("/bin/sh", "-c", script+"; echo ready; while busybox true; do busybox sleep 1; done")).Busybox()
 			c := s.r.Launch(b)
@@ -107,7 +108,7 @@ func TestHostileMounts(t *testing.T) {
 func TestDirectories(t *testing.T) {
 	eachStance(t, func(t *testing.T, s stance) {
 		if s.ids == 1 {
-			t.Skip("SKIP-REASON: one id")
+			t.Skip("a user without subordinate ids has one id in a container, and this test needs two")
 		}
 		b := s.bundle(t, forever)
 		for _, d := range []string{"closed", "closed/in"} {

@@ -1,17 +1,15 @@
 package exec
 
 import (
-	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
-	"github.com/ocirt/ocirt/integration/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 func TestMain(m *testing.M) { lab.Main(m) }
@@ -53,7 +51,7 @@ func asUser(t *testing.T) stance {
 func asRanged(t *testing.T) stance {
 	t.Helper()
 	need.Root(t)
-	subordinateIDs(t, userID, 1000)
+	lab.SubordinateIDs(t, userID, 1000)
 	r := lab.NewAs(t, userID)
 	return stance{r: r, uid: userID, ids: 1001, edit: func(s *specs.Spec) {
 		lab.UserNamespace(0, userID, 1)(s)
@@ -70,26 +68,6 @@ func eachStance(t *testing.T, test func(*testing.T, stance)) {
 	t.Run("mapped", func(t *testing.T) { test(t, asMapped(t)) })
 	t.Run("user", func(t *testing.T) { test(t, asUser(t)) })
 	t.Run("ranged", func(t *testing.T) { test(t, asRanged(t)) })
-}
-
-// subordinateIDs gives a user this many ids from 700000 for the time of the test: by files
-// that are mounted over those of the host in the tests' own mount namespace.
-func subordinateIDs(t *testing.T, uid, count int) {
-	t.Helper()
-	need.Tool(t, "newuidmap")
-	need.Tool(t, "newgidmap")
-	for _, name := range []string{"/etc/subuid", "/etc/subgid", "/etc/passwd"} {
-		was, err := os.ReadFile(name)
-		need.Feature(t, name, err == nil, fmt.Sprint(err))
-		line := fmt.Sprintf("%d:700000:%d\n", uid, count)
-		if name == "/etc/passwd" { // newuidmap wants to know its caller by name
-			line = fmt.Sprintf("lab:x:%d:%d::/:/bin/sh\n", uid, uid)
-		}
-		file := lab.Dir(t) + "/file"
-		must(t, os.WriteFile(file, append(was, line...), 0o644))
-		must(t, unix.Mount(file, name, "", unix.MS_BIND, ""))
-		t.Cleanup(func() { _ = unix.Unmount(name, unix.MNT_DETACH) })
-	}
 }
 
 // bundle makes a bundle that this user can run.

@@ -32,13 +32,13 @@ func TestNamespaces(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				if s.uid == 0 && strings.Contains(name, "user") {
-					t.Skip("SKIP-REASON: it is the caller's own")
+					t.Skip("the user namespace of another container of root's is the host's, which cannot be joined")
 				}
 				if s.uid != 0 && (name == "no mounts" || name == "neither" || name == "only pid" || strings.HasSuffix(name, "'s pid") || name == "no pid") {
-					t.Skip("SKIP-REASON: a user namespace may not mount what is others'")
+					t.Skip("root of a user namespace may not mount what belongs to the namespaces of others")
 				}
 				if s.r.User != 0 && name == "another's network" {
-					t.Skip("SKIP-REASON: it is another user namespace's")
+					t.Skip("a network namespace cannot be joined by those who do not own its user namespace")
 				}
 				b := s.bundle(t, append([]lab.Edit{forever}, edits...)...)
 				c := s.r.Launch(b)

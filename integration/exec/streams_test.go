@@ -64,7 +64,7 @@ func TestPipes(t *testing.T) {
 // A GiB goes through a pipe without a byte lost.
 func TestBigOutput(t *testing.T) {
 	if testing.Short() {
-		t.Skip("SKIP-REASON: short")
+		t.Skip("-test.short: it moves a GiB")
 	}
 	const size = 1 << 30
 	s := asRoot(t)

@@ -33,7 +33,7 @@ func TestTexts(t *testing.T) {
 		{"not executable", nil, command("/closed"), []string{start, `exec: "/closed": permission denied`}},
 		{"no program", nil, command("/text"), []string{start, "exec /text: exec format error"}},
 		{"no command", nil, nil, []string{"exec args cannot be empty"}},
-		{"empty command", nil, command(""), []string{"args[0]", "must not be empty"}},
+		{"empty command", nil, command(""), []string{`exec: "": executable file not found in $PATH`, "args[0]", "must not be empty"}},
 		{"cwd relative", []string{"--cwd", "tmp"}, command("/inside"), []string{"Cwd must be an absolute path"}},
 		{"cwd missing", []string{"--cwd", "/nope"}, command("/inside"), []string{start, `chdir to cwd ("/nope") set in config.json failed: no such file or directory`}},
 		{"cwd file", []string{"--cwd", "/inside"}, command("/inside"), []string{start, `chdir to cwd ("/inside") set in config.json failed: not a directory`}},
@@ -48,8 +48,8 @@ func TestTexts(t *testing.T) {
 		{"descriptor not open", []string{"--preserve-fds", "2"}, command("/inside"), []string{"unable to stat preserved-fd 0 (of 2)"}},
 		{"descriptors negative", []string{"--preserve-fds", "-1"}, command("/inside"), []string{"--preserve-fds: -1 must not be negative"}},
 		{"pid file nowhere", []string{"--pid-file", "/nope/pid"}, command("/inside"), []string{start, "--pid-file", "no such file or directory"}},
-		{"env", []string{"-e", "NOEQ"}, command("/inside"), []string{`missing "="`}},
-		{"env without name", []string{"-e", "=x"}, command("/inside"), []string{"empty name"}},
+		{"env", []string{"-e", "NOEQ"}, command("/inside"), []string{`--env: missing "=" in`}},
+		{"env without name", []string{"-e", "=x"}, command("/inside"), []string{"--env: empty name in"}},
 		{"apparmor", []string{"--apparmor", "nope-x"}, command("/inside"), []string{"apparmor"}},
 	} {
 		t.Run(row.name, func(t *testing.T) { fails(t, s.exec(c, row.flags, row.command...), row.words...) })

@@ -7,6 +7,15 @@
 // Canary is a path on the host. Privileged is a hunter with CAP_SYS_PTRACE over those who
 // join: the kernel lets it in, and what counts is what it finds there.
 //
+//	hunter CANARY newcomers SETS MARK
+//
+// This is a hunter with CAP_SYS_PTRACE in a pid namespace in which another container is
+// made: see newcomer.
+//
+//	hunter old COMMAND...
+//
+// This hunts nothing: see old.
+//
 // What belongs here: attempts. What does not: judging, but for what no process of a
 // container may ever have.
 package main
@@ -38,7 +47,15 @@ type hunter struct {
 
 func main() {
 	runtime.LockOSThread() // tracees belong to a thread
+	if os.Args[1] == "old" {
+		fmt.Fprintln(os.Stderr, old(os.Args[2:]))
+		os.Exit(1)
+	}
 	h := &hunter{canary: os.Args[1], privileged: len(os.Args) > 2, self: os.Getpid(), told: map[string]bool{}}
+	attack := h.attack
+	if len(os.Args) > 4 {
+		attack = newcomers(h, os.Args[3], os.Args[4])
+	}
 	fmt.Println("hunting")
 	last := h.self
 	for {
@@ -46,7 +63,7 @@ func main() {
 		for pid := last + 1; pid < last+24; pid++ {
 			if h.exists(pid) {
 				found, last = true, pid
-				h.attack(pid)
+				attack(pid)
 			}
 		}
 		if !found && h.wrapped(last) {

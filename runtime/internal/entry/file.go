@@ -52,12 +52,23 @@ func memoryFile(b []byte) (*os.File, error) {
 		f.Close()
 		return nil, fmt.Errorf("cannot write init's image: %w", err)
 	}
-	const seals = unix.F_SEAL_WRITE | unix.F_SEAL_GROW | unix.F_SEAL_SHRINK | unix.F_SEAL_SEAL
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+	if err := Seal(f); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("cannot seal init's image: %w", err)
 	}
 	return f, nil
+}
+
+// Seal makes a memory file one that nobody can change any more (fcntl(2), F_ADD_SEALS). The
+// file must never have been mapped.
+//
+// What is sealed is writing from now on: F_SEAL_WRITE, which is also about mappings that
+// there are, waits until the kernel holds none of the pages, and gives up with EBUSY after
+// 0.15 s, which a busy machine does not always keep to.
+func Seal(f *os.File) error {
+	const seals = unix.F_SEAL_FUTURE_WRITE | unix.F_SEAL_GROW | unix.F_SEAL_SHRINK | unix.F_SEAL_SEAL
+	_, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, seals)
+	return os.NewSyscallError("F_ADD_SEALS", err)
 }
 
 // unlinkedFile makes a file that has no name any more and that nobody has open for

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ocirt/ocirt/runtime/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // noexec starts this test once more as the first process of a pid namespace, of which the
@@ -64,6 +64,7 @@ func TestNoExecutableMemoryFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer null.Close()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

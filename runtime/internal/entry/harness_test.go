@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ocirt/ocirt/runtime/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 // emulator is set by TestOtherArchitectures for the tests of another architecture, which

@@ -137,6 +137,11 @@ func (p *Program) Wait(label string) *Call {
 // which are close-on-exec; what is not sent stays zero, or -1 for a descriptor. The kernel
 // takes at most 253 descriptors in a message.
 func (p *Program) WaitFiles(label string, size, n int) (payload Addr, files []Slot) {
+	return p.WaitFilesFrom(p.Report(), label, size, n)
+}
+
+// WaitFilesFrom is WaitFiles for another peer than that of the report.
+func (p *Program) WaitFilesFrom(peer Slot, label string, size, n int) (payload Addr, files []Slot) {
 	if size < 0 {
 		p.fault("payload of %d bytes", size)
 		size = 0
@@ -149,7 +154,7 @@ func (p *Program) WaitFiles(label string, size, n int) (payload Addr, files []Sl
 		space = unix.CmsgSpace(4 * len(files))
 	}
 	msg := p.message(p.Words(uint64(payload), uint64(size)), 1, control, space)
-	p.Call(unix.SYS_RECVMSG, p.Report(), msg, unix.MSG_CMSG_CLOEXEC).Label(label).OrGone()
+	p.Call(unix.SYS_RECVMSG, peer, msg, unix.MSG_CMSG_CLOEXEC).Label(label).OrGone()
 	return payload, files
 }
 

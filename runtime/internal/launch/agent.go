@@ -33,7 +33,7 @@ func (h *handOver) takes(r entry.Record, files []*os.File) (bool, error) {
 	if r.Errno != 0 || r.Call != h.call {
 		return false, nil
 	}
-	if len(files) != 1 || h.listener != nil || !isListener(files[0]) {
+	if len(files) != 1 || h.listener != nil || !IsListener(files[0]) {
 		closeFiles(files)
 		return true, errors.New("bug in ocirt: it is not one seccomp listener")
 	}
@@ -41,9 +41,9 @@ func (h *handOver) takes(r entry.Record, files []*os.File) (bool, error) {
 	return true, nil
 }
 
-// isListener reports whether a descriptor is one: who joins a container is not alone with
+// IsListener reports whether a descriptor is one: who joins a container is not alone with
 // us, and could be made to send something else.
-func isListener(f *os.File) bool {
+func IsListener(f *os.File) bool {
 	what, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(f.Fd())))
 	return err == nil && what == "anon_inode:seccomp notify"
 }

@@ -15,14 +15,14 @@ func (l *launch) build() error {
 	if l.wire >= 0 {
 		return l.buildRemote()
 	}
-	sandbox := &step.Sandbox{Input: l.Input, Pid: l.init(), Warn: l.Host.Warn}
+	sandbox := &step.Sandbox{Input: l.Input, Pid: l.init(), Context: l.Host.Context, Warn: l.Host.Warn}
 	pidfd, err := unix.PidfdOpen(l.init(), 0)
 	if err != nil {
 		return fmt.Errorf("cannot open init: %w", err)
 	}
 	defer unix.Close(pidfd)
 	flags := l.Plan.Namespaces.BuilderFlags()
-	onOwnThread(func() { err = l.buildHere(pidfd, flags, sandbox) })
+	OnOwnThread(func() { err = l.buildHere(pidfd, flags, sandbox) })
 	defer closeFiles([]*os.File{sandbox.Root, sandbox.Proc, sandbox.Cwd, sandbox.Console})
 	if err != nil {
 		closeFiles([]*os.File{sandbox.Master})
@@ -32,10 +32,10 @@ func (l *launch) build() error {
 	return l.send(sandbox)
 }
 
-// onOwnThread runs f on a thread that nothing else will run on, ever: it changes the
+// OnOwnThread runs f on a thread that nothing else will run on, ever: it changes the
 // thread's namespaces. It is never the main thread, because what /proc/self shows of the
 // process is that one.
-func onOwnThread(f func()) {
+func OnOwnThread(f func()) {
 	done := make(chan struct{})
 	var own func()
 	own = func() {

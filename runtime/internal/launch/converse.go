@@ -24,9 +24,9 @@ const maxFiles = 253
 // A heard is what has been heard of init and its helpers. Where several processes speak,
 // their records come in any order.
 type heard struct {
-	parted  bool // the builder has told init's pid, or that of init's helper
-	given   bool // what Given brings has come
+	parted  bool // the builder has told init's pid
 	entered bool
+	built   bool // the building is done
 	ready   bool
 	forked  bool // init's last fork has been told of
 }
@@ -38,8 +38,7 @@ func (l *launch) converse() error {
 	if err := l.open(); err != nil {
 		return err
 	}
-	h := heard{parted: l.points.Builder < 0, given: l.points.Given < 0, forked: l.points.Forked < 0}
-	helper := l.init() // until the builder tells of another one
+	h := heard{parted: l.points.Builder < 0, forked: l.points.Forked < 0}
 	for !h.ready || !h.forked {
 		// These have the socket in common with init, so that their end is not the end of
 		// the conversation.
@@ -47,8 +46,6 @@ func (l *launch) converse() error {
 		switch {
 		case !h.parted:
 			err = l.watch(l.pids[0])
-		case !h.given:
-			err = l.watch(helper)
 		case h.ready:
 			err = l.watch(l.init())
 		}
@@ -71,17 +68,14 @@ func (l *launch) converse() error {
 			}
 			continue
 		}
-		if r.Call == l.points.Builder {
-			helper = int(r.Value)
-		}
 		if err := l.handle(r, files, &h); err != nil {
 			return err
 		}
 		if err := l.giveListener(h.forked); err != nil {
 			return err
 		}
-		if h.parted && h.entered && h.given {
-			h.entered = false
+		if h.parted && h.entered && !h.built {
+			h.built = true
 			if err := l.build(); err != nil {
 				return err
 			}
@@ -98,29 +92,46 @@ func (l *launch) giveListener(known bool) error {
 	return l.handOver.give(l.sock, l.init())
 }
 
+// tellsPid reports whether a record tells the pid of a new process.
+func (l *launch) tellsPid(r entry.Record) bool {
+	return r.Errno == 0 && (r.Call == l.points.Builder || r.Call == l.points.Forked)
+}
+
+// isNew reports whether a pid is that of a child not known yet. A process of a namespace
+// that is joined may be able to speak in the name of one that has just arrived there. It
+// must not make us act on a process that is not our child, or on all there are.
+func (l *launch) isNew(pid int) bool { return isChild(pid) && !slices.Contains(l.pids, pid) }
+
 // handle acts on a record that is not a failure.
 func (l *launch) handle(r entry.Record, files []*os.File, h *heard) error {
-	switch r.Call {
-	case l.points.Maps:
+	if l.tellsPid(r) && !l.isNew(int(r.Value)) {
+		closeFiles(files)
+		return fmt.Errorf("bug in ocirt: process %d is no new child", r.Value)
+	}
+	switch early := !h.built; {
+	case r.Call == l.points.Maps && early:
 		return l.writeMaps()
-	case l.points.Builder:
+	case r.Call == l.points.Builder && early:
 		// A helper may have told of init already, which must stay the last.
 		h.parted, l.pids = true, slices.Insert(l.pids, 1, int(r.Value))
-	case l.points.Helper:
-		l.pids = append(l.pids, int(r.Value))
-	case l.points.Forked:
+		if l.held() {
+			return l.doHeld()
+		}
+	case r.Call == l.points.Forked:
 		h.forked, l.pids = true, append(l.pids, int(r.Value))
-	case l.points.Given:
-		h.given = true
-		return l.take(files)
-	case l.points.Entered:
+	case slices.Contains(l.points.Opened, r.Call) && early && len(files) == 0:
+	case r.Call == l.points.Entered && early:
 		h.entered = true
+		if n := len(files) - 1; n >= 0 && l.Plan.Namespaces.GivesCgroupNS() {
+			l.cgroups, files = files[n], files[:n]
+		}
 		if len(files) > 0 {
 			return l.take(files)
 		}
-	case l.ready:
+	case r.Call == l.ready:
 		h.ready = true
-	default:
+	default: // also what was in its place before the building, and not after it
+		closeFiles(files)
 		return fmt.Errorf("bug in ocirt: init sent %+v", r)
 	}
 	return nil
@@ -176,6 +187,9 @@ func (l *launch) fault(r entry.Record) error { return Fault(l.Input, l.program, 
 // Fault makes an error of a failure that a process reported, with the step it belongs to.
 func Fault(in *step.Input, p *entry.Program, pl *plan.Plan, r entry.Record) error {
 	label, n := p.Describe(r.Call)
+	if joins := joinsPID(pl); label == plan.ForkLabel && joins >= 0 {
+		n = joins // the fork is the namespace's fault, if it is anybody's
+	}
 	fault := &step.Fault{Op: label, Errno: r.Errno}
 	var err error = fault
 	if hint := pl.Namespaces.Explain(r.Errno); hint != "" && isEnter(pl, n) {
@@ -200,6 +214,16 @@ func Fault(in *step.Input, p *entry.Program, pl *plan.Plan, r entry.Record) erro
 		out.Err = fmt.Errorf("%w: %s", fault, why)
 	}
 	return out
+}
+
+// joinsPID is the number of the step that joins a pid namespace, or -1.
+func joinsPID(pl *plan.Plan) int {
+	for i, e := range pl.Enter {
+		if j, ok := e.Step.(ns.JoinNamespace); ok && j.Kind == "pid" {
+			return pl.Number("enter") + len(pl.Before) + i
+		}
+	}
+	return -1
 }
 
 // explained adds what a step knows about an errno of its calls.

@@ -20,6 +20,9 @@ type Init struct {
 	loans  []step.Loan
 }
 
+// Restored is the first process of a container that was not made here: it runs already.
+func Restored(pid int, master *os.File) *Init { return &Init{Pid: pid, Master: master, sock: -1} }
+
 // Release tells init that everything about it is recorded: from now on it waits for start
 // whatever becomes of this process.
 func (i *Init) Release() error {

@@ -29,6 +29,10 @@ type JoinRequest struct {
 	Home string // "HOME=…" to add to the environment; for a plan that executes
 	Exec string // path in the container to execute; the same
 
+	// Place puts the process into the container's version 2 group, if it cannot be born
+	// there. The process waits meanwhile.
+	Place func(pid int) error
+
 	// Hook is what is executed if the plan does not say so.
 	Hook *Command
 
@@ -63,6 +67,7 @@ const (
 	OpenDirectory = "open the working directory"
 
 	reportCgroup = "report the process of the cgroup"
+	awaitPlace   = "ask for a cgroup"
 )
 
 // maxWaitForDead is how long the end of a killed process is waited for.
@@ -95,10 +100,34 @@ func Join(ctx context.Context, r JoinRequest) (_ *Joined, err error) {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = unix.Shutdown(pair[0], unix.SHUT_RDWR) })
 	defer stop()
-	if err = j.arrive(); err != nil && ctx.Err() != nil {
+	if r.Place != nil {
+		err = j.place(r.Place)
+	}
+	if err == nil {
+		err = j.arrive()
+	}
+	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	return j, err
+}
+
+// place lets somebody put the process where it waits to be.
+func (j *Joined) place(put func(pid int) error) error {
+	r, ok, err := j.hear()
+	if err != nil {
+		return err
+	}
+	if !ok || j.label(r) != awaitPlace {
+		return errors.New("a process ended on its way into the container")
+	}
+	if err := put(j.Pid); err != nil {
+		return fmt.Errorf("cannot join the container's cgroup: %w", err)
+	}
+	if err := unix.Send(j.sock, []byte{1}, unix.MSG_NOSIGNAL); err != nil && err != unix.EPIPE {
+		return fmt.Errorf("cannot speak to a process: %w", err)
+	}
+	return nil
 }
 
 // arrive follows the process until it is the one that will execute.

@@ -46,6 +46,10 @@ func (r *JoinRequest) cgroups(p *entry.Program) {
 		p.Call(unix.SYS_WRITE, fd, zero, 1).Label(JoinCgroup)
 		p.Call(unix.SYS_CLOSE, fd).Label("close a tasks file")
 	}
+	if r.Place != nil {
+		p.Tell(awaitPlace)
+		p.Wait("wait for a cgroup")
+	}
 	if r.CgroupFD == nil {
 		return
 	}

@@ -27,9 +27,9 @@ type Request struct {
 	Agent    Agent      // gets the listener, if the container's filter has one that is loaded before start
 	Dir      string     // for init's image where the host forbids executable memory files
 
-	// Builder is the executable that builds where a thread cannot, and Args and Env are
-	// what makes it a builder. See Serve.
-	Builder func() (*os.File, error)
+	// Builder is the executable that builds where a thread cannot. See Serve. If it is to be
+	// hidden, no process of a user namespace that is joined may trace it.
+	Builder func(hidden bool) (*os.File, error)
 }
 
 // A launch is a Create in progress.
@@ -43,6 +43,7 @@ type launch struct {
 	opened  map[int][]*os.File // by number in the sandbox section: what Openers brought
 	pids    []int              // of all children, init last
 	master  *os.File
+	cgroups *os.File // the container's cgroup namespace, for a builder process
 
 	handOver handOver
 }
@@ -72,9 +73,8 @@ func Create(r Request) (_ *Init, err error) {
 	}
 	err = l.start(joined, later)
 	switch {
-	case l.held() && err == nil:
-		l.Host.Pid = l.init()
-		err = l.doHost()
+	case l.held() && err == nil && r.Plan.Namespaces.Direct():
+		err = l.doHeld()
 	case later > 0 && !l.held():
 		if hostErr := <-host; hostErr != nil {
 			err = hostErr
@@ -91,7 +91,7 @@ func Create(r Request) (_ *Init, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if later > 0 || l.held() {
+	if later > 0 && !l.held() {
 		if err := l.sendTasks(later); err != nil {
 			return nil, err
 		}
@@ -117,6 +117,15 @@ func (l *launch) doHost() error {
 		}
 	}
 	return nil
+}
+
+// doHeld does the steps of the host section for init, which waits for its groups.
+func (l *launch) doHeld() error {
+	l.Host.Pid = l.init()
+	if err := l.doHost(); err != nil {
+		return err
+	}
+	return l.sendTasks(l.later())
 }
 
 // start writes the program and starts it.
@@ -148,7 +157,7 @@ func (l *launch) start(joined []*os.File, later int) error {
 		enter.Joined = append(enter.Joined, fd)
 	}
 	if !l.Plan.Namespaces.Direct() {
-		done, err := l.inheritBuilder(&enter)
+		done, err := l.inheritBuilder(&enter, later)
 		if err != nil {
 			return err
 		}
@@ -206,7 +215,7 @@ func (l *launch) sendTasks(n int) error {
 // fork starts the program.
 func (l *launch) fork(later int) error {
 	attr := &syscall.SysProcAttr{Cloneflags: l.Plan.Namespaces.CloneFlags()}
-	if later == 0 && l.Host.CgroupFD != nil {
+	if later == 0 && l.Host.CgroupFD != nil && l.Plan.Namespaces.Direct() {
 		attr.UseCgroupFD, attr.CgroupFD = true, int(l.Host.CgroupFD.Fd())
 	}
 	pid, err := l.program.Start(l.Files, attr)
@@ -228,14 +237,20 @@ func (l *launch) before(p *entry.Program) error {
 
 // give lets the steps of the sandbox section write the calls that only init can make. The
 // order of the slots is that of the steps.
-func (l *launch) give(p *entry.Program) (slots []entry.Slot, err error) {
+func (l *launch) give(p *entry.Program, proc ns.OpenProc) (slots []entry.Slot, err error) {
 	for i, e := range l.Plan.Sandbox {
 		g, ok := e.Step.(step.Giver)
 		if !ok {
 			continue
 		}
-		p.SetStep(l.Plan.Number("sandbox") + i)
-		s, err := g.Give(p)
+		n := l.Plan.Number("sandbox") + i
+		p.SetStep(n)
+		var s []entry.Slot
+		if of, ok := g.(step.ProcGiver); ok && proc != nil {
+			s, err = of.GiveProc(p, func(words string) entry.Slot { return proc(words, n) })
+		} else {
+			s, err = g.Give(p)
+		}
 		if err != nil {
 			return nil, &step.Error{Step: e.Step.String(), From: e.From, Where: "host", Err: err}
 		}
@@ -255,7 +270,7 @@ func (l *launch) lowerProcess(listener int) error {
 	if err := lower(in, l.Plan.Number("process"), l.Plan.Process); err != nil {
 		return err
 	}
-	l.ready = in.Find(plan.ReadyLabel)
+	l.ready, l.points.Forked = in.Find(plan.ReadyLabel), in.Find(plan.EnteredLabel)
 	l.handOver = newHandOver(l.program, l.Agent)
 	return nil
 }
@@ -324,7 +339,7 @@ func (l *launch) drain() {
 			return
 		}
 		closeFiles(files)
-		if r.Errno == 0 && (r.Call == l.points.Builder || r.Call == l.points.Helper || r.Call == l.points.Forked) {
+		if l.tellsPid(r) && l.isNew(int(r.Value)) {
 			l.pids = append(l.pids, int(r.Value))
 		}
 	}
@@ -349,9 +364,7 @@ func (l *launch) close() {
 	}
 	l.handOver.close()
 	closeFiles(l.Host.Tasks)
-	if l.Host.CgroupFD != nil {
-		l.Host.CgroupFD.Close()
-	}
+	closeFiles([]*os.File{l.Host.CgroupFD, l.cgroups})
 	l.Host.Tasks, l.Host.CgroupFD = nil, nil
 	for _, files := range l.opened {
 		closeFiles(files)

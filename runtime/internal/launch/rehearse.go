@@ -21,7 +21,7 @@ func Rehearse(in *step.Input, p *plan.Plan) (*entry.Program, error) {
 	}
 	defer null.Close()
 	l := &launch{
-		Request: Request{Input: in, Plan: p, Host: &step.Host{Input: in}, Listener: null, Builder: func() (*os.File, error) { return os.Open("/dev/null") }},
+		Request: Request{Input: in, Plan: p, Host: &step.Host{Input: in}, Listener: null, Builder: func(bool) (*os.File, error) { return os.Open("/dev/null") }},
 		program: &entry.Program{}, sock: -1, wire: -1, opened: map[int][]*os.File{},
 	}
 	defer l.close()
@@ -37,7 +37,7 @@ func Rehearse(in *step.Input, p *plan.Plan) (*entry.Program, error) {
 		enter.Joined = append(enter.Joined, program.Inherit(null))
 	}
 	if !p.Namespaces.Direct() {
-		done, err := l.inheritBuilder(&enter)
+		done, err := l.inheritBuilder(&enter, l.later())
 		if err != nil {
 			return nil, err
 		}

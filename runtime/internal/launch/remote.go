@@ -1,14 +1,17 @@
 package launch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/runtime/internal/entry"
+	"github.com/ocirt/ocirt/runtime/internal/linux"
 	"github.com/ocirt/ocirt/runtime/internal/ns"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 	"github.com/ocirt/ocirt/runtime/internal/wire"
@@ -22,9 +25,21 @@ const BuilderName = "ocirt-builder"
 const BuilderEnv = "_OCIRT_BUILDER"
 
 // inheritBuilder makes the socket to the builder, and lets the program turn one of its
-// processes into it.
-func (l *launch) inheritBuilder(enter *ns.Enter) (done func(), err error) {
-	exe, err := l.Builder()
+// processes into it, which is in no group of the container's.
+func (l *launch) inheritBuilder(enter *ns.Enter, later int) (done func(), err error) {
+	if err := l.inheritGroup(enter, later); err != nil {
+		return nil, err
+	}
+	proc, err := l.inheritProc(enter)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			closeFiles([]*os.File{proc})
+		}
+	}()
+	exe, err := l.Builder(l.Plan.Namespaces.JoinsUser())
 	if err != nil {
 		return nil, err
 	}
@@ -47,14 +62,89 @@ func (l *launch) inheritBuilder(enter *ns.Enter) (done func(), err error) {
 		p.Call(unix.SYS_EXECVEAT, exeFD, p.String(""), p.Strings([]string{BuilderName}),
 			p.Strings([]string{BuilderEnv + "=" + strconv.Itoa(sock)}), unix.AT_EMPTY_PATH).Label("execute the builder")
 	}
-	return func() { theirs.Close(); exe.Close() }, nil
+	return func() { closeFiles([]*os.File{proc, theirs, exe}) }, nil
+}
+
+// inheritProc gives the program a way to open its cgroup namespace, whatever it will have
+// for a root.
+func (l *launch) inheritProc(enter *ns.Enter) (*os.File, error) {
+	if !l.Plan.Namespaces.GivesCgroupNS() {
+		return nil, nil
+	}
+	proc, err := linux.OpenAt(nil, "/proc", unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err == nil {
+		enter.Proc = enter.Program.Inherit(proc)
+	}
+	return proc, err
+}
+
+// inheritGroup gives the program what it needs to let init alone join the version 2 group.
+func (l *launch) inheritGroup(enter *ns.Enter, later int) error {
+	if later > 0 || l.Host.CgroupFD == nil {
+		return nil
+	}
+	if l.Plan.Namespaces.BirthInto(l.groupsOwned()) {
+		enter.Group = enter.Program.Inherit(l.Host.CgroupFD)
+		return nil
+	}
+	procs, err := linux.OpenAt(l.Host.CgroupFD, "cgroup.procs", unix.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("cannot join the container's cgroup: %w", err)
+	}
+	l.Host.Tasks = append(l.Host.Tasks, procs)
+	enter.Tasks = append(enter.Tasks, enter.Program.Inherit(procs))
+	return nil
+}
+
+// groupsOwned reports whether this process's user may put a process into the version 2 group
+// as the owner of it and of all above it, without any capability.
+func (l *launch) groupsOwned() bool {
+	if l.Input.Facts.EUID != 0 {
+		return true // an ordinary user has no other right
+	}
+	for _, c := range l.Input.Cgroups {
+		if c.Name != "" {
+			continue
+		}
+		for dir := c.Path; len(dir) >= len(c.Mount); dir = path.Dir(dir) {
+			var st unix.Stat_t
+			if err := unix.Stat(dir+"/cgroup.procs", &st); err != nil || st.Uid != 0 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // errNoBuilder is the answer to a program that imports the library and forgot Init.
 var errNoBuilder = errors.New("the builder ended before it said anything: a program that makes containers with user namespaces must call runtime.Init first in main, or name an installed ocirt with runtime.WithBuilder")
 
-// buildRemote is ocirt's side of the conversation with a builder in another process.
+// buildRemote is ocirt's side of the conversation with a builder in another process. If the
+// call is given up the builder hears so, which may be waiting for a hook, and has the time
+// to kill it.
 func (l *launch) buildRemote() error {
+	ctx := l.Host.Context
+	if ctx == nil {
+		return l.talk()
+	}
+	told := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = unix.Shutdown(l.wire, unix.SHUT_WR)
+		close(told)
+	})
+	err := l.talk()
+	if !stop() {
+		<-told // or it would shut down what comes to have this number
+	}
+	var known *step.Error
+	if err != nil && ctx.Err() != nil && !errors.As(err, &known) {
+		return &step.Error{Where: "builder", Err: context.Cause(ctx)} // the rest is the broken pipe
+	}
+	return err
+}
+
+// talk is the conversation.
+func (l *launch) talk() error {
 	m, err := wire.Receive(l.wire)
 	if errors.Is(err, wire.ErrGone) || err == nil && m.Kind != wire.Hello {
 		return errNoBuilder
@@ -86,7 +176,7 @@ func (l *launch) buildRemote() error {
 		case wire.Failed:
 			return l.remoteFault(m)
 		case wire.Built:
-			if err = l.afterBuilder(); err == nil {
+			if err = l.doTail(); err == nil {
 				return l.found(m)
 			}
 		default:
@@ -121,12 +211,23 @@ func (l *launch) begin() error {
 		closeFiles(files)
 		delete(l.opened, i)
 	}
+	if l.cgroups != nil {
+		if err := wire.Send(l.wire, wire.Message{Kind: wire.Begin, Step: cgroupNS, Files: []*os.File{l.cgroups}}); err != nil {
+			return err
+		}
+	}
 	pid := l.init()
 	if l.points.Forked >= 0 {
 		pid = 0 // init is not born yet
 	}
-	return wire.Send(l.wire, wire.Message{Kind: wire.Begin, Step: -1, Errno: unix.Errno(pid)})
+	return wire.Send(l.wire, wire.Message{Kind: wire.Begin, Step: wordToGo, Errno: unix.Errno(pid)})
 }
+
+// What stands for the number of a step in a message that begins the building.
+const (
+	wordToGo = -1 // the last one
+	cgroupNS = -2 // brings the cgroup namespace
+)
 
 // answer does a step of the sandbox section that is the host's.
 func (l *launch) answer(n int) error {
@@ -157,25 +258,10 @@ func hostTail(sandbox []step.Entry) int {
 	return n
 }
 
-// afterBuilder does the last of the host's steps when the builder has ended. It is in the
-// container's cgroup, and ten times as large as the smallest limit of memory.
-func (l *launch) afterBuilder() error {
-	tail := hostTail(l.Plan.Sandbox)
-	if tail == len(l.Plan.Sandbox) {
-		return nil
-	}
-	for {
-		m, err := wire.Receive(l.wire)
-		if errors.Is(err, wire.ErrGone) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		closeFiles(m.Files)
-	}
+// doTail does the last of the host's steps.
+func (l *launch) doTail() error {
 	l.Host.Pid = l.init()
-	for _, e := range l.Plan.Sandbox[tail:] {
+	for _, e := range l.Plan.Sandbox[hostTail(l.Plan.Sandbox):] {
 		if s, ok := e.Step.(step.HostStep); ok {
 			if err := s.Do(l.Host); err != nil {
 				return &step.Error{Step: e.Step.String(), From: e.From, Where: "host", Err: err}
@@ -239,8 +325,7 @@ func memoryFile(name string, b []byte) (*os.File, error) {
 		f.Close()
 		return nil, err
 	}
-	_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL)
-	if err != nil {
+	if err := entry.Seal(f); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("cannot seal a memory file: %w", err)
 	}

@@ -1,12 +1,14 @@
 package launch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -56,10 +58,18 @@ func Serve() error {
 	if err != nil {
 		return tell(sock, 0, err)
 	}
-	sandbox := &step.Sandbox{Input: in, Pid: pid, Warn: func(format string, args ...any) {
+	ctx, giveUp := context.WithCancelCause(context.Background())
+	defer giveUp(nil)
+	if runsHooks(in) {
+		go endWith(sock, giveUp)
+	}
+	sandbox := &step.Sandbox{Input: in, Pid: pid, Context: ctx, Warn: func(format string, args ...any) {
 		_ = wire.Send(sock, wire.Message{Kind: wire.Log, Text: fmt.Sprintf(format, args...)})
 	}}
 	for i, e := range pl.Sandbox[:hostTail(pl.Sandbox)] {
+		if deserted(sock) {
+			return wire.ErrGone
+		}
 		switch s := e.Step.(type) {
 		case step.SandboxStep:
 			sandbox.Files = files[i+1]
@@ -67,11 +77,49 @@ func Serve() error {
 		case step.HostStep:
 			err = ask(sock, i+1)
 		}
+		if err == nil {
+			err = context.Cause(ctx)
+		}
 		if err != nil {
 			return tell(sock, i+1, err)
 		}
 	}
 	return built(sock, sandbox)
+}
+
+// errGivenUp is why a hook is killed that this process runs.
+var errGivenUp = errors.New("the making of the container was given up")
+
+// endPatience is how long this process may take to end of its own will. Only a step that
+// hangs needs it.
+const endPatience = 2 * time.Second
+
+// deserted reports whether the peer has gone, or says no more because it gives up. Whoever
+// builds is in no group of the container's, so nobody else ends it if ocirt is killed.
+func deserted(sock int) bool {
+	fds := []unix.PollFd{{Fd: int32(sock), Events: unix.POLLRDHUP}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0
+}
+
+// runsHooks reports whether the builder executes what may take its time, and nobody else
+// could end. All else is over soon, and a thread that watches costs half a millisecond.
+func runsHooks(in *step.Input) bool {
+	h := in.Bundle.Spec.Hooks
+	return h != nil && len(h.CreateContainer) > 0
+}
+
+// endWith ends this process, and the hook that it runs, when its peer does, or when that says
+// no more because it gives up.
+func endWith(sock int, giveUp context.CancelCauseFunc) {
+	fds := []unix.PollFd{{Fd: int32(sock), Events: unix.POLLRDHUP}}
+	for {
+		if _, err := unix.Poll(fds, -1); err != unix.EINTR {
+			giveUp(errGivenUp)
+			time.Sleep(endPatience)
+			os.Exit(1)
+		}
+	}
 }
 
 // listen takes the input and the files of the steps, by number.
@@ -88,6 +136,12 @@ func listen(sock int) (in *step.Input, pid int, files map[int][]*os.File, err er
 		case m.Step == 0 && len(m.Files) == 1:
 			if in, err = input(m); err != nil {
 				return nil, 0, nil, tell(sock, 0, err)
+			}
+		case m.Step == cgroupNS && len(m.Files) == 1:
+			err := unix.Setns(int(m.Files[0].Fd()), unix.CLONE_NEWCGROUP)
+			m.Files[0].Close()
+			if err != nil {
+				return nil, 0, nil, tell(sock, 0, fmt.Errorf("cannot enter the container's cgroup namespace: %w", err))
 			}
 		case m.Step > 0:
 			files[m.Step] = m.Files

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ocirt/ocirt/runtime/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 func TestUnsupported(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/ocirt/ocirt/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/entry"
-	"github.com/ocirt/ocirt/runtime/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 	"github.com/ocirt/ocirt/spec"
 )
@@ -114,6 +114,7 @@ func TestOvermountedWithoutFresh(t *testing.T) {
 	for place, want := range map[string]outcome{
 		"/nowhere":               {},
 		"/proc":                  {labelProc, unix.EAGAIN},
+		"/proc, by a part of it": {labelProc, unix.EAGAIN},
 		"/proc/thread-self/comm": {"open `/proc/thread-self/comm`", unix.EXDEV},
 	} {
 		t.Run(place, func(t *testing.T) {
@@ -138,6 +139,10 @@ func TestOvermountedWithoutFresh(t *testing.T) {
 func cover(t *testing.T, p *entry.Program, place string) {
 	t.Helper()
 	p.Call(unix.SYS_MOUNT, 0, p.String("/"), 0, unix.MS_REC|unix.MS_PRIVATE, 0).Label("be private")
+	if whole, ok := strings.CutSuffix(place, ", by a part of it"); ok {
+		p.Call(unix.SYS_MOUNT, p.String(whole+"/self"), p.String(whole), 0, unix.MS_BIND, 0).Label("cover")
+		return
+	}
 	if place == "/proc" {
 		p.Call(unix.SYS_MOUNT, p.String("none"), p.String(place), p.String("tmpfs"), 0, 0).Label("cover")
 		return

@@ -12,7 +12,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"github.com/ocirt/ocirt/runtime/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 	"github.com/ocirt/ocirt/spec"
 )
@@ -105,7 +105,13 @@ func (p *pair) addresses(list string) []string {
 
 func move(p *pair, host, name string) (*step.Host, error) {
 	h := &step.Host{Pid: p.pid}
-	return h, MoveDevice{host, name}.Do(h)
+	err := MoveDevice{host, name}.Do(h)
+	p.t.Cleanup(func() {
+		for _, l := range h.Loans {
+			l.Keep()
+		}
+	})
+	return h, err
 }
 
 const mac = "02:00:00:aa:bb:01"

@@ -16,14 +16,17 @@ type Enter struct {
 	Tasks   []int // descriptors of cgroup v1 tasks files
 	Later   int   // so many tasks files come by message instead: the groups are being made
 	Hold    bool  // wait until the cgroups are made even if no tasks files come
+	Group   int   // descriptor of the cgroup v2 group that init is born in when it parts from the builder; 0: none
 	Joined  []int // descriptors of the namespaces to join, in the order of Set.Join; -1: leave out
 	Keep    int   // descriptors below this one stay open when the namespaces are entered
+	Proc    int   // descriptor of the host's /proc, where a builder needs init's cgroup namespace
 
 	// Before writes calls that must be made with the host's privileges.
 	Before func(*entry.Program) error
 	// Give writes the calls whose results the builder needs from a process in the
-	// container's pid namespace, and returns their slots.
-	Give func(*entry.Program) ([]entry.Slot, error)
+	// container's pid namespace, and returns their slots. What opens a procfs of the
+	// namespace is nil for such a process.
+	Give func(*entry.Program, OpenProc) ([]entry.Slot, error)
 	// Builder writes the calls that turn a process, which is in all namespaces but the
 	// pid namespace, into the builder. Nil if a thread of ocirt builds.
 	Builder func(*entry.Program)
@@ -33,33 +36,38 @@ type Enter struct {
 }
 
 // Points are the checkpoints of the calls that Lower writes: indices of calls, -1 for what
-// does not happen. At Maps the peer writes the id maps and sends a byte. At Given and
-// Entered descriptors may come along: those of Give. At Builder and Forked a pid does.
+// does not happen. At Maps the peer writes the id maps and sends a byte. At Entered
+// descriptors may come along: those of Give. At Builder and Forked a pid does.
 type Points struct {
-	Maps    int // by the process that was started
-	Builder int // by the same, which becomes the builder; value: the pid of the next
-	Helper  int // value: the pid that goes on while this process makes what Give wants
-	Given   int // with the descriptors of Give, if they do not come with Entered
-	Entered int
-	Forked  int // value: the pid of init, if a further fork is needed after the building
+	Maps    int   // by the process that was started
+	Builder int   // by the same, which becomes the builder; value: the pid of the next
+	Opened  []int // by init, for a helper of its own: a procfs has been opened
+	Entered int   // with the cgroup namespace as the last descriptor, if GivesCgroupNS
+	Forked  int   // value: the pid of init, if a further fork is needed after the building; Lower does not write it
 
 	Payload entry.Addr // what the builder found: step.HomeSize and step.ExecSize bytes
 	Cwd     entry.Slot
 	Console entry.Slot
 }
 
+// GivesCgroupNS reports whether a builder process gets the cgroup namespace from init: its
+// root is the group that its maker is in, and the builder is in no group of the container's.
+func (s *Set) GivesCgroupNS() bool { return !s.Direct() && s.makes(unix.CLONE_NEWCGROUP) }
+
 // Lower writes init's calls from its birth to the end of the building.
 //
 // Order and reasons: not dumpable before anything is joined, so that no process inside can
 // trace or read this one (CVE-2016-9962), and no crash writes a core; but after Before,
-// because the files in /proc of a process that is not dumpable are root's. Cgroups first, while the host's rights are
-// there, and before a cgroup namespace takes its root from them. With privileges the user
-// namespace is joined last, because it takes away the right to join what the host owns;
-// without, first, because it gives the rights. A pid namespace that exists is entered only
-// when the root is the container's and nothing of the host's is open.
+// because the files in /proc of a process that is not dumpable are root's. With privileges
+// the user namespace is joined last, because it takes away the right to join what the host
+// owns; without, first, because it gives the rights. Cgroups are joined before a cgroup
+// namespace takes its root from them, but by init alone: what the kernel makes of
+// namespaces, and the builder with its pages, are no load of the container's. A pid
+// namespace that exists is entered only when the root is the container's and nothing of the
+// host's is open.
 func (s *Set) Lower(e Enter) (Points, error) {
 	p := e.Program
-	at := Points{Maps: -1, Builder: -1, Helper: -1, Given: -1, Forked: -1}
+	at := Points{Maps: -1, Builder: -1, Forked: -1}
 	dumpable := 0
 	if s.makes(unix.CLONE_NEWUSER) {
 		dumpable = 1 // or an ordinary user may not write the maps
@@ -68,32 +76,49 @@ func (s *Set) Lower(e Enter) (Points, error) {
 		return at, err
 	}
 	p.Call(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, dumpable).Label("become non-dumpable")
-	zero := p.String("0")
-	for _, fd := range e.Tasks {
-		p.Call(unix.SYS_WRITE, fd, zero, 1).Label("join cgroup")
+	var tasks []entry.Slot
+	if e.Later > 0 && !e.Hold {
+		tasks = waitForGroups(e) // the first message, so the first to be read
 	}
-	if e.Later > 0 {
-		_, files := p.WaitFiles("wait for the cgroups", 1, e.Later)
-		for _, f := range files {
-			p.Call(unix.SYS_WRITE, f, zero, 1).Label("join cgroup")
-			p.Call(unix.SYS_CLOSE, f).Label("close a tasks file")
-		}
-	}
-	if e.Hold && e.Later == 0 {
-		p.Wait("wait for the cgroups")
+	if e.Builder == nil {
+		joinGroups(e, tasks)
 	}
 	s.join(e)
 	s.makeUser(e, &at)
-	if flags := s.newFlags() &^ (unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWTIME) &^ int(s.CloneFlags()); flags != 0 {
-		p.SetStep(e.First + len(s.Join))
-		p.Call(unix.SYS_UNSHARE, flags).Label("create namespaces")
-	}
+	s.unshare(e)
 	s.offset(e)
-	if err := s.split(e, &at); err != nil {
+	if err := s.split(e, &at, tasks); err != nil {
 		return at, err
 	}
 	s.receive(e, &at)
 	return at, nil
+}
+
+// waitForGroups waits for the tasks files of groups that are being made.
+func waitForGroups(e Enter) []entry.Slot {
+	_, files := e.Program.WaitFiles("wait for the cgroups", 1, e.Later)
+	return files
+}
+
+// joinGroups joins the cgroups: those whose tasks files were inherited, and those whose
+// files have come, or are waited for.
+func joinGroups(e Enter, came []entry.Slot) {
+	p := e.Program
+	p.SetStep(-1)
+	switch {
+	case e.Hold && e.Later > 0:
+		came = waitForGroups(e)
+	case e.Hold:
+		p.Wait("wait for the cgroups")
+	}
+	zero := p.String("0")
+	for _, fd := range e.Tasks {
+		p.Call(unix.SYS_WRITE, fd, zero, 1).Label("join cgroup")
+	}
+	for _, f := range came {
+		p.Call(unix.SYS_WRITE, f, zero, 1).Label("join cgroup")
+		p.Call(unix.SYS_CLOSE, f).Label("close a tasks file")
+	}
 }
 
 // join enters the namespaces that exist, except a pid namespace.
@@ -105,38 +130,17 @@ func (s *Set) join(e Enter) {
 				continue
 			}
 			p.SetStep(e.First + i)
+			if user {
+				dropGroups(p)
+			}
 			p.Call(unix.SYS_SETNS, e.Joined[i], j.Kind.Flag).Labelf("join %s namespace", j.Kind.Type)
 			if user {
-				s.becomeRoot(p)
+				s.becomeGroup(p)
 			}
 		}
 	}
 	enter(s.EUID != 0)
 	enter(s.EUID == 0)
-}
-
-// becomeRoot takes the ids of the user namespace's root, whose files the builder makes, or
-// the first ids there are if the maps leave root out.
-func (s *Set) becomeRoot(p *entry.Program) {
-	uid, gid := rootOf(s.UIDs), rootOf(s.GIDs)
-	p.Call(unix.SYS_SETGROUPS, 0, 0).Label("drop groups").May(unix.EPERM)
-	p.Call(unix.SYS_SETRESGID, gid, gid, gid).Labelf("become group %d of the user namespace", gid)
-	p.Call(unix.SYS_SETRESUID, uid, uid, uid).Labelf("become user %d of the user namespace", uid)
-	// Changed ids reset it to the sysctl fs.suid_dumpable, which need not be 0.
-	p.Call(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0).Label("become non-dumpable")
-}
-
-func (s *Set) makeUser(e Enter, at *Points) {
-	if !s.makes(unix.CLONE_NEWUSER) {
-		return
-	}
-	p := e.Program
-	p.SetStep(e.First + len(s.Join))
-	p.Call(unix.SYS_UNSHARE, unix.CLONE_NEWUSER).Label("create user namespace")
-	p.SetStep(e.First + len(s.Join) + 1)
-	at.Maps = p.Tell("ask for id maps")
-	p.Wait("wait for id maps")
-	s.becomeRoot(p)
 }
 
 // offset makes the time namespace. Its clocks can be set only before the first process is
@@ -161,21 +165,12 @@ func (s *Set) offset(e Enter) {
 }
 
 // split parts builder and init, and reports that init is in its namespaces.
-func (s *Set) split(e Enter, at *Points) error {
+func (s *Set) split(e Enter, at *Points, tasks []entry.Slot) error {
 	p := e.Program
-	// The clone is a fault of the pid namespace if it is a fault of a namespace.
-	p.SetStep(e.First + len(s.Join))
 	if e.Builder != nil {
-		flags := unix.CLONE_PARENT | int(unix.SIGCHLD)
-		if s.makes(unix.CLONE_NEWPID) {
-			flags |= unix.CLONE_NEWPID
-		}
-		s.fork(p, flags, "part from the builder", &at.Builder, func(p *entry.Program) {
-			if rootOf(s.UIDs) != 0 {
-				keepCapabilities(p, s.LastCap)
-			}
-			e.Builder(p)
-		})
+		s.part(e, at)
+		joinGroups(e, tasks)
+		s.becomeUser(p)
 		if s.pidNamespace(e) >= 0 { // else all are closed right below
 			for _, fd := range e.BuilderFiles {
 				p.Call(unix.SYS_CLOSE, fd).Label("close a descriptor of the builder")
@@ -183,30 +178,74 @@ func (s *Set) split(e Enter, at *Points) error {
 		}
 	}
 	if pid := s.pidNamespace(e); pid >= 0 {
-		if err := s.giveFromPIDNamespace(e, at, pid); err != nil {
+		given := s.makeCgroup(e)
+		slots, err := e.Give(p, s.procOf(e, at, pid))
+		if err != nil {
 			return err
 		}
-		at.Entered = p.Tell("report that the namespaces are entered")
+		slots = append(slots, given...)
+		at.Entered = p.TellFiles("report that the namespaces are entered", len(slots), keepAll(p, slots))
+		closeSlots(p, slots)
 		return nil
 	}
-	p.Call(unix.SYS_CLOSE_RANGE, e.Keep, uint32(0xffffffff), 0).Label("close descriptors")
-	slots, err := e.Give(p)
+	p.SetStep(-1)
+	from := e.Keep
+	if e.Proc > 0 {
+		if e.Proc > from {
+			p.Call(unix.SYS_CLOSE_RANGE, from, e.Proc-1, 0).Label("close descriptors")
+		}
+		from = e.Proc + 1
+	}
+	p.Call(unix.SYS_CLOSE_RANGE, from, uint32(0xffffffff), 0).Label("close descriptors")
+	given := s.makeCgroup(e)
+	if e.Proc > 0 {
+		p.Call(unix.SYS_CLOSE, e.Proc).Label("close a descriptor")
+	}
+	slots, err := e.Give(p, nil)
 	if err != nil {
 		return err
 	}
+	slots = append(slots, given...)
 	at.Entered = p.TellFiles("report that the namespaces are entered", len(slots), keepAll(p, slots))
 	closeSlots(p, slots)
 	return nil
 }
 
-// fork writes a clone whose parent tells the child's pid and then makes the calls that
-// parent writes.
-func (s *Set) fork(p *entry.Program, flags int, label string, point *int, parent func(*entry.Program)) {
-	note := p.Note()
-	p.Call(unix.SYS_CLONE, cloneArgs(flags|unix.CLONE_PARENT_SETTID, entry.Addr(note.Value))...).Label(label).Fork(func(p *entry.Program) {
-		*point = p.TellNote("report the fork", note)
-		parent(p)
-	})
+// part makes this process the builder, and goes on as init.
+func (s *Set) part(e Enter, at *Points) {
+	p := e.Program
+	// The clone is a fault of the pid namespace if it is a fault of a namespace.
+	p.SetStep(e.First + len(s.Join))
+	flags := unix.CLONE_PARENT
+	if s.makes(unix.CLONE_NEWPID) {
+		flags |= unix.CLONE_NEWPID
+	}
+	builder := func(p *entry.Program) {
+		s.becomeUser(p)
+		if rootOf(s.UIDs) != 0 {
+			keepCapabilities(p, s.LastCap)
+		}
+		e.Builder(p)
+	}
+	if e.Group > 0 {
+		s.forkInto(p, flags, e.Group, "part from the builder", &at.Builder, builder)
+	} else {
+		s.fork(p, flags|int(unix.SIGCHLD), "part from the builder", &at.Builder, builder)
+	}
+}
+
+// makeCgroup makes the cgroup namespace, if that was left to init, and opens it for the
+// builder. The list has one descriptor, or none.
+func (s *Set) makeCgroup(e Enter) []entry.Slot {
+	if !s.GivesCgroupNS() {
+		return nil
+	}
+	p := e.Program
+	p.SetStep(e.First + len(s.Join))
+	p.Call(unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP).Label("create cgroup namespace")
+	fd := p.Call(unix.SYS_OPENAT, e.Proc, p.String("self/ns/cgroup"), unix.O_RDONLY|unix.O_CLOEXEC, 0).Label("open the cgroup namespace").Keep()
+	p.SetStep(-1)
+	return []entry.Slot{fd}
 }
 
 // keepAll copies descriptors into the places of a message. A descriptor is copied by
@@ -245,39 +284,8 @@ func (s *Set) pidStep(e Enter) int {
 	return -1
 }
 
-// giveFromPIDNamespace makes what Give wants in a pid namespace that exists and may be
-// hostile: a short-lived process, whose root is an empty file system of its own and which
-// holds no descriptor but the socket, enters it and sends what it made.
-func (s *Set) giveFromPIDNamespace(e Enter, at *Points, pid int) error {
-	p := e.Program
-	p.SetStep(s.pidStep(e)) // what fails here is a fault of the namespace's
-	defer p.SetStep(-1)
-	var err error
-	s.fork(p, unix.CLONE_PARENT|int(unix.SIGCHLD), "part from the helper", &at.Helper, func(p *entry.Program) {
-		fs := p.Call(unix.SYS_FSOPEN, p.String("tmpfs"), unix.FSOPEN_CLOEXEC).Label("make an empty root").Keep()
-		p.Call(unix.SYS_FSCONFIG, fs, unix.FSCONFIG_CMD_CREATE, 0, 0, 0).Label("make an empty root")
-		root := p.Call(unix.SYS_FSMOUNT, fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_RDONLY).Label("make an empty root").Keep()
-		p.Call(unix.SYS_FCHDIR, root).Label("enter the empty root")
-		p.Call(unix.SYS_CHROOT, p.String(".")).Label("enter the empty root")
-		p.Call(unix.SYS_SETNS, pid, unix.CLONE_NEWPID).Label("join pid namespace")
-		p.Call(unix.SYS_CLOSE_RANGE, e.Keep, uint32(0xffffffff), 0).Label("close descriptors")
-		child := p.Slot(0)
-		p.Call(unix.SYS_CLONE, cloneArgs(int(unix.SIGCHLD), 0)...).Label("fork into the pid namespace").KeepIn(child).Fork(func(p *entry.Program) {
-			p.Call(unix.SYS_WAIT4, child, 0, 0, 0).Label("wait for the helper")
-			p.Exit(0)
-		})
-		var slots []entry.Slot
-		if slots, err = e.Give(p); err != nil {
-			return
-		}
-		at.Given = p.TellFiles("hand over file systems", len(slots), keepAll(p, slots))
-		p.Exit(0)
-	})
-	return err
-}
-
-// receive waits for the building to end, takes what it found, and, last of all, is born
-// again in a pid namespace that exists.
+// receive waits for the building to end and takes what it found. A pid namespace that
+// exists is joined here, and entered by a later fork: see plan.EnterPIDNamespace.
 func (s *Set) receive(e Enter, at *Points) {
 	p := e.Program
 	p.SetStep(-1)
@@ -292,7 +300,6 @@ func (s *Set) receive(e Enter, at *Points) {
 			}
 			p.Call(unix.SYS_CLOSE, fd).May().Label("close a descriptor")
 		}
-		s.fork(p, unix.CLONE_PARENT|int(unix.SIGCHLD), "fork into the pid namespace", &at.Forked, func(p *entry.Program) { p.Exit(0) })
 	}
 	p.SetStep(-1)
 	p.Call(unix.SYS_SETSID).Label("begin a session").May(unix.EPERM)

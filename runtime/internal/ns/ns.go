@@ -120,6 +120,10 @@ func (s *Set) User() bool {
 	return s.makes(unix.CLONE_NEWUSER) || s.joins(unix.CLONE_NEWUSER)
 }
 
+// JoinsUser reports whether the user namespace is one that exists, of which other processes
+// may be hostile.
+func (s *Set) JoinsUser() bool { return s.joins(unix.CLONE_NEWUSER) }
+
 // Mount reports whether they are in a mount namespace of their own or a joined one.
 func (s *Set) Mount() bool {
 	return s.makes(unix.CLONE_NEWNS) || s.joins(unix.CLONE_NEWNS)
@@ -132,6 +136,13 @@ func (s *Set) Mount() bool {
 func (s *Set) Direct() bool {
 	return !s.User() && !s.makes(unix.CLONE_NEWTIME) && !s.joins(unix.CLONE_NEWTIME) &&
 		!s.joins(unix.CLONE_NEWNS) && !s.joins(unix.CLONE_NEWPID)
+}
+
+// BirthInto reports whether init can be born in a version 2 cgroup when it parts from a
+// builder process. By then the user namespace has taken the capabilities away, so all groups
+// have to be owned by the user; and a cgroup namespace that was joined hides the group.
+func (s *Set) BirthInto(owned bool) bool {
+	return !s.joins(unix.CLONE_NEWCGROUP) && (owned || !s.User())
 }
 
 // CloneFlags are the namespaces that init is born in if it is Direct. The cgroup namespace

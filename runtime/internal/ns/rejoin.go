@@ -19,12 +19,16 @@ func (s *Set) Rejoin(p *entry.Program, pidfd, pid int) {
 			flags |= j.Kind.Flag
 		}
 	}
+	if flags&unix.CLONE_NEWUSER != 0 {
+		dropGroups(p)
+	}
 	if flags != 0 {
 		p.Call(unix.SYS_SETNS, pidfd, flags).Label(RejoinLabel)
 	}
 	p.Call(unix.SYS_CLOSE, pidfd).Label("close init's descriptor")
 	if flags&unix.CLONE_NEWUSER != 0 {
-		s.becomeRoot(p)
+		s.becomeGroup(p)
+		s.becomeUser(p)
 	}
 }
 

@@ -47,10 +47,11 @@ func created(part Part) Part {
 	}
 }
 
-// EnterPIDNamespace makes a process that joins a container a process of its pid namespace:
-// from here on the container's processes see it. It holds nothing of the host's then, and
-// as late as possible: it has the root, the user and the capabilities of the program it
-// will execute, so that nothing can be gained by who takes hold of it (CVE-2016-9962).
+// EnterPIDNamespace makes a process one of a pid namespace that exists: that of the
+// container it joins, or one that config.json names. From here on the processes there see
+// it. It holds nothing of the host's then, and as late as possible: it has the root, the
+// user and the capabilities of the program it will execute, so that nothing can be gained
+// by who takes hold of it (CVE-2016-9962).
 type EnterPIDNamespace struct {
 	Bare bool // no descriptor is needed any more but the container's and the report
 }
@@ -66,7 +67,7 @@ const (
 // enterAt returns the part for one of the places: it compiles to nothing in the others.
 func enterAt(place int) Part {
 	return func(in *step.Input, emit step.Emit) error {
-		if in.Join != nil && in.Process != nil && forks(in) && placeOf(in) == place {
+		if in.Process != nil && forks(in) && placeOf(in) == place {
 			emit("ocirt", EnterPIDNamespace{Bare: place != beforeScheduler})
 		}
 		return nil
@@ -74,7 +75,12 @@ func enterAt(place int) Part {
 }
 
 // forks reports whether a process must fork to get into all of the container's namespaces.
+// The first one is born into those that are new.
 func forks(in *step.Input) bool {
+	if in.Join == nil {
+		pid := in.Namespace(specs.PIDNamespace)
+		return pid != nil && pid.Path != ""
+	}
 	return in.Namespace(specs.PIDNamespace) != nil || in.Namespace(specs.TimeNamespace) != nil
 }
 
@@ -109,8 +115,7 @@ func (EnterPIDNamespace) String() string { return "enter the pid namespace" }
 // Lower writes the fork. The session of its own is for the child: a leader's belongs to it.
 func (s EnterPIDNamespace) Lower(in *step.Init) error {
 	if s.Bare {
-		// The report is the first descriptor behind the container's.
-		in.Call(unix.SYS_CLOSE_RANGE, in.Input.KeepFDs()+1, uint32(0xffffffff), 0).
+		in.Call(unix.SYS_CLOSE_RANGE, s.gather(in), uint32(0xffffffff), 0).
 			May(unix.ENOSYS, unix.EINVAL, unix.EPERM).Label("close descriptors")
 	}
 	ns.Fork(in.Program, ForkLabel, EnteredLabel)
@@ -118,11 +123,28 @@ func (s EnterPIDNamespace) Lower(in *step.Init) error {
 	return nil
 }
 
+// gather makes the descriptors that are still needed the first ones, and returns the number
+// of the next. Behind the container's is the report, and behind that of a container's first
+// process its start socket. What was inherited behind these is closed by then, so its place
+// is free for the terminal.
+func (EnterPIDNamespace) gather(in *step.Init) int {
+	next := in.Input.KeepFDs() + 1
+	if in.Input.Join != nil {
+		return next
+	}
+	next++
+	if in.Input.Process.Terminal {
+		in.Call(unix.SYS_DUP3, in.Console, next, unix.O_CLOEXEC).Label("keep the terminal").KeepIn(in.Console)
+		next++
+	}
+	return next
+}
+
 // ForkLabel is the label of the call that fails with ENOMEM when the pid namespace has
 // ended, and EnteredLabel that of the record with the pid of the process that goes on.
 const (
 	ForkLabel    = "fork into the pid namespace"
-	EnteredLabel = "report the fork"
+	EnteredLabel = "report the process of the pid namespace"
 )
 
 // AwaitGo makes a process that joins a container wait until everything that the caller

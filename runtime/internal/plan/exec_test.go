@@ -146,3 +146,48 @@ func TestExecEntersLate(t *testing.T) {
 		t.Errorf("it enters a namespace that there is not:\n%s", text)
 	}
 }
+
+// So does a container's first process, into a pid namespace that exists; into a new one it
+// is born.
+func TestCreateEntersLate(t *testing.T) {
+	a, err := txtar.ParseFile("testdata/exec.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		path, after string
+		edit        func(*step.Input)
+	}{
+		"new":    {"", "", func(*step.Input) {}},
+		"joined": {"/run/ns/pid", "set umask", func(*step.Input) {}},
+		"filter that forbids to fork": {"/run/ns/pid", "limit capabilities", func(in *step.Input) {
+			in.Bundle.Spec.Linux.Seccomp.Syscalls = []specs.LinuxSyscall{{Names: []string{"clone"}, Action: specs.ActErrno}}
+		}},
+		// The terminal must not be lost with the other descriptors.
+		"filter that forbids to keep the terminal": {"/run/ns/pid", "limit capabilities", func(in *step.Input) {
+			in.Process.Terminal = true
+			in.Bundle.Spec.Linux.Seccomp.Syscalls = []specs.LinuxSyscall{{Names: []string{"dup3"}, Action: specs.ActErrno}}
+		}},
+	} {
+		in := input(t, a)
+		for i := range in.Bundle.Spec.Linux.Namespaces {
+			if n := &in.Bundle.Spec.Linux.Namespaces[i]; n.Type == specs.PIDNamespace {
+				n.Path = c.path
+			}
+		}
+		c.edit(in)
+		p, err := Compile(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after := ""
+		for i, e := range p.Process {
+			if _, ok := e.Step.(EnterPIDNamespace); ok {
+				after += p.Process[i-1].Step.String()
+			}
+		}
+		if !strings.HasPrefix(after, c.after) || (after == "") != (c.after == "") {
+			t.Errorf("%s: it enters after %q, want %q", name, after, c.after)
+		}
+	}
+}

@@ -79,7 +79,7 @@ func settings() []Part {
 		created(lsm.Keys),        // the keyring is the first key
 		process.SessionKeyring,   // before the ids change: the keyring belongs to the caller's quota
 		process.Affinity,         // after the cgroup, whose cpuset limits it
-		enterAt(beforeScheduler), // exec: what a fork would undo
+		enterAt(beforeScheduler), // what a fork would undo
 		process.Scheduler,        // needs CAP_SYS_NICE
 		process.IOPriority,       // the same
 		process.MemoryPolicy,
@@ -89,12 +89,12 @@ func settings() []Part {
 		created(lsm.AppArmor),  // while init may still mount a procfs to do it safely
 		created(lsm.SELinux),   // the same; both take effect at execve
 		process.Capabilities,   // the bounding set needs CAP_SETPCAP, which goes with the ids
-		enterAt(beforeFilter),  // exec: the filter may forbid to fork
+		enterAt(beforeFilter),  // the filter may forbid to fork
 		seccomp.WithPrivilege,  // loading needs CAP_SYS_ADMIN, which goes with the ids; what follows must be allowed by the profile
 		process.User,
 		process.NoNewPrivileges,
 		process.Umask,
-		enterAt(atLast), // exec: the container sees the process from here on
+		enterAt(atLast), // a pid namespace that exists: those in it see the process from here on
 	}
 }
 

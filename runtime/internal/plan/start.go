@@ -20,8 +20,8 @@ func WaitForStart(_ *step.Input, emit step.Emit) error {
 func (WaitForGo) String() string { return "wait for start" }
 
 // Lower writes a loop: accept a connection on the start socket, and take one byte from it.
-// A peer that hangs up before it sends one (a start that was killed) is forgotten, and the
-// next is waited for. From the byte on, failures are reported to that peer; it sees the end
+// A peer that hangs up before init has taken the byte (a start that was killed, or has given
+// up waiting) is forgotten, and the next is waited for. From the byte on, failures are reported to that peer; it sees the end
 // of file when execve closes the connection.
 //
 // The descriptor of the report is closed at the top of the loop: the first time it is the
@@ -39,6 +39,7 @@ func (WaitForGo) Lower(in *step.Init) error {
 	again := in.Call(unix.SYS_CLOSE, in.Report()).Label("close the socket").May()
 	in.Call(unix.SYS_ACCEPT4, in.Listener, 0, 0, unix.SOCK_CLOEXEC).Label("accept the connection of start").KeepIn(in.Report())
 	in.Call(unix.SYS_RECVFROM, in.Report(), byteAt, 1, 0, 0, 0).Label("wait for start").ElseBack(again)
+	in.Call(unix.SYS_RECVFROM, in.Report(), byteAt, 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0).Label("see that start is still there").May(unix.EAGAIN).ElseBack(again)
 	return nil
 }
 

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ocirt/ocirt/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/linux"
-	"github.com/ocirt/ocirt/runtime/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/steptest"
 )
 
@@ -346,6 +346,18 @@ func TestProcIsNotCovered(t *testing.T) {
 		defer f.Close()
 		if err := sameMount(covered, f); err == nil {
 			t.Error("the cover was not seen")
+		}
+		// A file of a procfs can be covered by another one of it.
+		if err := unix.Mount("/proc/sys/kernel/ostype", "/proc/sys/kernel/osrelease", "", unix.MS_BIND, ""); err != nil {
+			t.Fatal(err)
+		}
+		g, err := walkOpen(covered, "sys/kernel/osrelease", unix.O_PATH, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer g.Close()
+		if err := sameMount(covered, g); err == nil {
+			t.Error("the cover of a procfs was not seen")
 		}
 	})
 }

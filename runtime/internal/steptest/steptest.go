@@ -21,8 +21,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ocirt/ocirt/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/entry"
-	"github.com/ocirt/ocirt/runtime/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 )
 
@@ -81,7 +81,11 @@ func In(t *testing.T, o Options, body func(t *testing.T)) {
 	switch {
 	case err != nil:
 		t.Fatalf("in the namespaces: %v\n%s", err, out)
-	case !strings.Contains(string(out), "--- PASS: "+t.Name()) && !strings.Contains(string(out), "--- SKIP"):
+	case strings.Contains(string(out), "--- SKIP: "+t.Name()+" "):
+		_, why, _ := strings.Cut(string(out), t.Name()+": ")
+		why, _, _ = strings.Cut(why, "\n")
+		t.Skip("in the namespaces: " + why)
+	case !strings.Contains(string(out), "--- PASS: "+t.Name()+" "):
 		t.Fatalf("the test did not run in the namespaces:\n%s", out)
 	}
 }

@@ -40,6 +40,7 @@ func encodeRecord(r *Record, full bool) ([]byte, error) {
 	}
 	w.cgroup(&r.Cgroup)
 	w.list("resctrl", r.Resctrl)
+	w.list("external_descriptors", r.Descriptors)
 	w.flag("pid_namespace", r.PidNamespace)
 	w.flag("rootless", r.Rootless)
 	w.flag("no_pivot", r.NoPivot)

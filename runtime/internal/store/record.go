@@ -45,6 +45,10 @@ type Record struct {
 
 	Resctrl []string // directories of its resource groups, to be removed with it, outermost first
 
+	// Descriptors are how CRIU calls the descriptors, from 0, that the container was given:
+	// "pipe:[123]"; "" for one without such a name. Empty: none has one.
+	Descriptors []string
+
 	PidNamespace bool   // it has a pid namespace of its own: killing init kills all
 	Rootless     bool   // made without host privileges
 	NoPivot      bool   // made with --no-pivot
@@ -246,6 +250,8 @@ func (r *Record) member(p *parser, key string) {
 		r.InitCalls = int(p.uint(maxCalls))
 	case "resctrl":
 		r.Resctrl = p.strings()
+	case "external_descriptors":
+		r.Descriptors = p.strings()
 	case "cgroup_paths":
 		r.Cgroup.Paths = map[string]string{}
 		p.object(func(key string) { r.Cgroup.Paths[key] = p.string() })

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ocirt/ocirt/runtime/internal/need"
+	"github.com/ocirt/ocirt/internal/need"
 	"golang.org/x/sys/unix"
 )
 

@@ -11,9 +11,9 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/ocirt/ocirt/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/entry"
 	"github.com/ocirt/ocirt/runtime/internal/linux"
-	"github.com/ocirt/ocirt/runtime/internal/need"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 	"github.com/ocirt/ocirt/runtime/internal/steptest"
 	"github.com/ocirt/ocirt/spec"
@@ -103,8 +103,8 @@ func TestHostileConsole(t *testing.T) {
 		prepare func(root string) error
 		words   string
 	}{
-		"console is a link":      {link("dev/console"), "link"},
-		"console is a directory": {func(root string) error { return os.Mkdir(root+"/dev/console", 0o755) }, "directory"},
+		"console is a link":      {link("dev/console"), "it is a link or a directory"},
+		"console is a directory": {func(root string) error { return os.Mkdir(root+"/dev/console", 0o755) }, "it is a link or a directory"},
 		"dev is a link": {func(root string) error {
 			if err := os.Rename(root+"/dev", root+"/real"); err != nil {
 				return err
@@ -195,6 +195,7 @@ func TestConsoleFromOutside(t *testing.T) {
 			outside := &step.Sandbox{Input: b.Input}
 			var err error
 			if outside.Root, err = linux.OpenAt(nil, root, unix.O_PATH|unix.O_DIRECTORY, 0); err == nil {
+				defer outside.Root.Close()
 				err = OpenConsole{}.Do(outside)
 			}
 			if err == nil {
