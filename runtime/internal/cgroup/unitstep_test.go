@@ -37,7 +37,7 @@ func newUnitStage(t *testing.T, s *systemdtest.Server, name string, config *spec
 	hs := hierarchies(t)
 	id := "t" + itoa(os.Getpid()) + "-" + itoa(int(unitSerial.Add(1)))
 	if name == "" {
-		name = "ocirt-test.slice::" + id
+		name = "ocirtfake-test.slice::" + id
 	}
 	u, err := systemd.NewUnit(name, id, false)
 	if err != nil {
@@ -51,7 +51,7 @@ func newUnitStage(t *testing.T, s *systemdtest.Server, name string, config *spec
 		slices[h] = path.Dir(p)
 	}
 	t.Cleanup(func() {
-		sweep(t, map[string]string{"": path.Dir(path.Dir(dir)) + "/ocirt.slice"})
+		sweep(t, map[string]string{"": path.Dir(path.Dir(dir)) + "/ocirtfake.slice"})
 		sweep(t, topsOf(paths))
 		sweep(t, paths)
 	})
@@ -179,7 +179,7 @@ func TestStartUnitLife(t *testing.T) {
 }
 
 func TestSliceUnit(t *testing.T) {
-	s := newUnitStage(t, &systemdtest.Server{}, "ocirt.slice::ocirt-test"+itoa(os.Getpid())+".slice", nil)
+	s := newUnitStage(t, &systemdtest.Server{}, "ocirtfake.slice::ocirtfake-test"+itoa(os.Getpid())+".slice", nil)
 	if err := s.step.Do(s.host); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestSliceUnit(t *testing.T) {
 	if _, has := got["PIDs"]; has || got["Delegate"] != nil {
 		t.Errorf("a slice was started with %v", got)
 	}
-	if wants, _ := got["Wants"].([]string); !slices.Equal(wants, []string{"ocirt.slice"}) {
+	if wants, _ := got["Wants"].([]string); !slices.Equal(wants, []string{"ocirtfake.slice"}) {
 		t.Errorf("Wants is %v", got["Wants"])
 	}
 	if pids, err := pidsBelow(s.dir); err != nil || !slices.Contains(pids, s.host.Pid) {
