@@ -221,9 +221,10 @@ func TestUpdatesAtOnce(t *testing.T) {
 // The new limit counts for what already runs.
 func TestUpdateIsEnforced(t *testing.T) {
 	r := onBench(t)
-	// Whoever takes is the one to be killed, not the shell, which has little.
+	// Whoever takes is the one to be killed, not the shell, which has little; and the update
+	// comes in a pause, because the kernel looks past one that is just ending.
 	taker := `(echo 1000 >/proc/self/oom_score_adj; ` + take("32M") + `)`
-	c := r.Launch(shell(t, `while :; do `+taker+` && echo had || echo killed; /bin/busybox sleep 0.05; done`, limits(memory(64*mib))))
+	c := r.Launch(shell(t, `while :; do `+taker+` && echo had || echo killed; /bin/busybox sleep 2; done`, limits(memory(64*mib))))
 	c.Says("had\n")
 	r.Do("update", c.ID, "--memory", "16M", "--memory-swap", "16M").OK()
 	c.Says("killed\n")
