@@ -84,19 +84,9 @@ func (rt *Runtime) Create(ctx context.Context, id string, b *spec.Bundle, o Crea
 	}
 	defer m.close()
 	m.host.Context = ctx
-	root, err := rt.open(true)
-	if err != nil {
+	if err := m.claim(id); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			root.Close()
-		}
-	}()
-	if m.dir, err = root.Create(id, m.record()); err != nil {
-		return nil, err
-	}
-	m.root = root
 	defer func() {
 		if err != nil {
 			err = blameContext(ctx, m.rollBack(ctx, err))
@@ -105,7 +95,21 @@ func (rt *Runtime) Create(ctx context.Context, id string, b *spec.Bundle, o Crea
 	return m.make(ctx)
 }
 
-// A making is a Create in progress.
+// claim makes the container's state directory; from then on there is something to roll back.
+func (m *making) claim(id string) error {
+	root, err := m.rt.open(true)
+	if err != nil {
+		return err
+	}
+	if m.dir, err = root.Create(id, m.record()); err != nil {
+		root.Close()
+		return err
+	}
+	m.root = root
+	return nil
+}
+
+// A making is a Create or a Restore in progress.
 type making struct {
 	rt      *Runtime
 	options CreateOptions

@@ -61,19 +61,9 @@ func (rt *Runtime) Restore(ctx context.Context, id string, b *spec.Bundle, o Res
 	}
 	defer m.close()
 	m.host.Context = ctx
-	root, err := rt.open(true)
-	if err != nil {
+	if err := m.claim(id); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			root.Close()
-		}
-	}()
-	if m.dir, err = root.Create(id, m.record()); err != nil {
-		return nil, err
-	}
-	m.root = root
 	r := &restoring{making: m, dirs: dirs, options: o}
 	defer func() { closeAll(r.opened) }()
 	defer func() {

@@ -30,6 +30,7 @@ func (m *making) rollBack(ctx context.Context, cause error) error {
 		err = m.dir.Remove()
 	}
 	m.dir.Close()
+	m.root.Close()
 	if hookErr := poststop(ctx, m.input.Bundle, m.input.ID, reachedHooks(cause)); hookErr != nil {
 		m.rt.warnf("%v", hookErr)
 	}
