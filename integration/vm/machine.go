@@ -186,9 +186,13 @@ func (m machine) arguments(i image, j job, dir string) []string {
 	if m.commit {
 		snapshot = "off"
 	}
+	cpus := m.cpus
+	if cpus == 0 {
+		cpus = 2
+	}
 	args := append(i.qemu(), "-name", "ocirt-vm", "-machine", "q35,usb=off,vmport=off",
-		"-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,la57=off",
-		"-smp", strconv.Itoa(m.cpus), "-m", strconv.Itoa(m.memory),
+		"-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,la57=off,smap=off",
+		"-smp", strconv.Itoa(cpus), "-m", strconv.Itoa(m.memory),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-kernel", i.file("kernels/"+m.kernel+".vmlinuz"), "-initrd", i.file("kernels/"+m.kernel+".initrd"),
 		// Mitigations and address randomization cost time and protect nobody here.

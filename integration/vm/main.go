@@ -86,7 +86,7 @@ func (o *options) flags(command string) *flag.FlagSet {
 	}
 	f.StringVar(&o.machine.kernel, "kernel", "sid", "the kernel: sid, trixie or bookworm")
 	f.IntVar(&o.machine.memory, "memory", 4096, "of the machine, in MiB")
-	f.IntVar(&o.machine.cpus, "cpus", 2, "processors of the machine")
+	f.IntVar(&o.machine.cpus, "cpus", 0, "processors of the machine; 0: two, and one for clients")
 	f.StringVar(&o.machine.append, "append", "", "more arguments for the kernel")
 	f.BoolVar(&o.machine.commit, "commit", false, "keep what the machine changes on its disk")
 	f.BoolVar(&o.machine.verbose, "verbose", false, "print the machine's console at the end")

@@ -15,6 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// lockTime is longer than a checkpoint takes.
+const lockTime = 30 * time.Second
+
 // A snapshot is what must be the same after a test as before it.
 type snapshot struct {
 	mounts   []string          // as root: this mount namespace is the tests' own
@@ -71,8 +74,16 @@ func versionOf(path string) version {
 	return version{inode: st.Ino, size: st.Size, changed: st.Ctim}
 }
 
-// mountTable is the mounts that this process sees, a line each.
+// mountTable is the mounts that this process sees, a line each. While CRIU works the host's
+// cgroup hierarchy has other options, and a checkpoint, which may be another test's, holds a
+// lock on it for as long.
 func mountTable() []string {
+	if f, err := os.OpenFile("/sys/fs/cgroup", os.O_RDONLY|unix.O_DIRECTORY, 0); err == nil {
+		defer f.Close()
+		for end := time.Now().Add(lockTime); unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil && time.Now().Before(end); {
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
 	data, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil
