@@ -23,6 +23,8 @@ type MountCgroup2 struct {
 	Propagation []uint64
 	Data        []string
 	Own         bool   // the container has a cgroup namespace
+	New         bool   // and it is made for it
+	Guest       bool   // the builder has no right to the host's hierarchy
 	Host        string // where the hierarchy is mounted on the host
 	Group       string // the container's group on the host
 }
@@ -39,26 +41,39 @@ type MountCgroup1 struct {
 
 const cgroupRoot = "/sys/fs/cgroup"
 
+// initCgroupNS is the inode of the initial cgroup namespace (include/linux/proc_ns.h,
+// PROC_CGROUP_INIT_INO).
+const initCgroupNS = 0xEFFFFFFB
+
 func compileCgroup(in *step.Input, m specs.Mount, o *options, place Place) (step.Step, error) {
 	own := in.Namespace(specs.CgroupNamespace) != nil
-	switch in.Facts.Cgroup {
-	case "v2":
+	switch kind := in.Facts.Cgroup; {
+	case kind == "v2", m.Type == "cgroup2":
 		s := MountCgroup2{
 			Source: m.Source, Place: place, Attr: o.attr, RecAttr: o.recAttr, Propagation: o.propagation,
-			Data: o.data, Own: own, Host: cgroupRoot,
+			Data: o.data, Own: own, New: in.NewNamespace(specs.CgroupNamespace),
+			Guest: in.Options.Rootless || in.UserNS(), Host: cgroupRoot,
 		}
-		for _, c := range in.Cgroups {
-			if c.Name == "" {
-				s.Host, s.Group = c.Mount, c.Path
-			}
+		if c := unified(in); c != nil {
+			s.Host, s.Group = c.Mount, c.Path
 		}
 		return s, nil
-	case "v1", "hybrid":
+	case kind == "v1", kind == "hybrid":
 		return MountCgroup1{
 			Source: m.Source, Place: place, Attr: o.attr, Propagation: o.propagation, Own: own, Hierarchies: in.Cgroups,
 		}, nil
 	}
 	return nil, errors.New("no cgroup hierarchy")
+}
+
+// unified is the container's version 2 hierarchy, or nil.
+func unified(in *step.Input) *step.Cgroup {
+	for i := range in.Cgroups {
+		if in.Cgroups[i].Name == "" {
+			return &in.Cgroups[i]
+		}
+	}
+	return nil
 }
 
 func (s MountCgroup2) String() string {
@@ -78,17 +93,11 @@ func (s MountCgroup2) Do(b *step.Sandbox) error {
 func (s MountCgroup2) do(b *step.Sandbox) error {
 	whole := Mount{Type: "cgroup2", Source: s.Source, Attr: s.Attr, RecAttr: s.RecAttr, Data: s.Data, Propagation: s.Propagation}
 	list := whole.changes(false)
-	mount, err := whole.detached()
+	hosts := !s.New && inHostsGroups()
+	mount, err := s.fresh(whole, hosts)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EBUSY) {
-		// A user namespace without a cgroup namespace of its own may not mount it.
-		attr := s.Attr
-		from := s.Host
-		if s.Own && s.Group != "" {
-			from = s.Group
-		} else if attr.Clear&unix.MOUNT_ATTR_RDONLY == 0 {
-			attr.Set |= unix.MOUNT_ATTR_RDONLY // the session's own groups are in it (CVE-2023-25809)
-		}
-		mount, err = linux.OpenTree(nil, from, unix.OPEN_TREE_CLONE|unix.AT_RECURSIVE)
+		var attr Attr
+		mount, attr, err = s.bind(hosts)
 		list = append(list, linux.MountAttr{Set: attr.Set, Clear: attr.Clear, Recursive: true})
 	}
 	if errors.Is(err, unix.ENOENT) {
@@ -101,6 +110,48 @@ func (s MountCgroup2) do(b *step.Sandbox) error {
 	}
 	defer mount.Close()
 	return attach(b, mount, s.Place, yes, list)
+}
+
+// fresh mounts the hierarchy anew, but not in the host's cgroup namespace: there whoever
+// mounts it sets its options anew, for the whole host (cgroup-v2, mounting). The host would
+// lose nsdelegate, by which groups of a container are out of its reach. From elsewhere the
+// kernel takes these options and does nothing, and so do we.
+func (s MountCgroup2) fresh(whole Mount, hosts bool) (*os.File, error) {
+	if !hosts {
+		return whole.detached()
+	}
+	if fs, err := linux.NewFilesystem("cgroup2"); err == nil {
+		defer fs.Close()
+		if err := configure(fs, whole.Super, whole.Data); err != nil {
+			return nil, err
+		}
+	}
+	return nil, unix.EBUSY
+}
+
+// bind shows what the host has mounted. To a guest that is the session's own groups, too,
+// which it must not write to (CVE-2023-25809).
+func (s MountCgroup2) bind(hosts bool) (*os.File, Attr, error) {
+	from, attr := s.Host, s.Attr
+	flags := uint(unix.OPEN_TREE_CLONE)
+	if s.Guest {
+		flags |= unix.AT_RECURSIVE // what is mounted below is locked to it
+	}
+	switch {
+	case s.Own && !hosts && s.Group != "":
+		from = s.Group
+	case s.Guest && attr.Clear&unix.MOUNT_ATTR_RDONLY == 0:
+		attr.Set |= unix.MOUNT_ATTR_RDONLY
+	}
+	mount, err := linux.OpenTree(nil, from, flags)
+	return mount, attr, err
+}
+
+// inHostsGroups reports whether this thread is in the host's cgroup namespace, or cannot know.
+func inHostsGroups() bool {
+	var st unix.Stat_t
+	err := unix.Stat("/proc/thread-self/ns/cgroup", &st)
+	return err != nil || st.Ino == initCgroupNS
 }
 
 // Do mounts a tmpfs with a directory for each hierarchy.

@@ -50,7 +50,7 @@ func compileMount(in *step.Input, i int, m specs.Mount) (step.Step, error) {
 	case m.Type == "proc":
 		place.Plain = true
 		return AttachProc{m.Source, place, o.attr, o.recAttr, o.propagation, o.data}, nil
-	case m.Type == "cgroup":
+	case m.Type == "cgroup", m.Type == "cgroup2" && unified(in) != nil:
 		return compileCgroup(in, m, &o, place)
 	}
 	place.Plain = m.Type == "sysfs"
