@@ -135,7 +135,7 @@ func (m *making) cgroupRecord() store.CgroupRecord {
 		rec.User = m.host.Systemd.(*systemd.Manager).User
 		rec.Made = cgroup.PlanUnit(paths)
 	default:
-		rec.Made = cgroup.Plan(paths)
+		rec.Made = cgroup.Plan(paths, cgroup.MountsOf(in.Cgroups))
 	}
 	return rec
 }

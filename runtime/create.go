@@ -49,6 +49,11 @@ type CreateOptions struct {
 	// empty: they have none.
 	ListenNames string
 
+	// BeforeMaking is called when all that can be found wrong beforehand is known to be right,
+	// and nothing has been made: a program that wants to be told of signals while there is
+	// half a container needs to catch them only then. Nil: nothing is called.
+	BeforeMaking func()
+
 	// NotifySocket is the address of the service manager's socket for sd_notify(3). If it
 	// can be used the container gets a socket of its own in a folder at /run/notify, and
 	// StartOptions say who hears what it sends. Empty: none.
@@ -84,6 +89,12 @@ func (rt *Runtime) Create(ctx context.Context, id string, b *spec.Bundle, o Crea
 	}
 	defer m.close()
 	m.host.Context = ctx
+	if o.BeforeMaking != nil {
+		o.BeforeMaking()
+	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
 	if err := m.claim(id); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/ocirt/ocirt/runtime/internal/launch"
+	"github.com/ocirt/ocirt/runtime/internal/linux"
 	"github.com/ocirt/ocirt/runtime/internal/store"
 )
 
@@ -53,6 +54,7 @@ func New(root string, options ...Option) (*Runtime, error) {
 // Init makes this process a builder if it was started as one, and then does not return. A
 // program that makes containers with user namespaces calls it first in main.
 func Init() {
+	linux.GrowStack()
 	if !launch.IsBuilder() {
 		return
 	}

@@ -174,7 +174,7 @@ func (cr *creation) make(ctx context.Context, c *cli.Command, id string, b *spec
 	cr.options.ListenNames = cr.app.inherited.names
 	cr.options.NotifySocket = os.Getenv("NOTIFY_SOCKET")
 	if cr.ready != nil {
-		<-cr.ready
+		cr.options.BeforeMaking = func() { <-cr.ready }
 	}
 	begin := time.Now()
 	container, err := rt.Create(ctx, id, b, cr.options)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/cmd/ocirt/internal/sigpipe"
 )
 
 // becomeSubreaper makes the container's orphans children of this process, which can then
@@ -70,10 +72,10 @@ func (r *running) interrupted(ctx context.Context, sig unix.Signal) (status int,
 	if err != nil {
 		return 0, err
 	}
-	return endBy(sig), nil
+	return r.signals.endBy(sig), nil
 }
 
-// forwardedAtOnce are the signals that are passed on from before the container starts. The
+// forwardedAtOnce are the signals that are caught from before the container starts. The
 // others follow a moment later: each that is caught costs the Go runtime two changes of
 // thread, which is more than a short container takes.
 func forwardedAtOnce(terminal bool) []os.Signal {
@@ -101,6 +103,8 @@ type signals struct {
 	early unix.Signal // this one
 
 	giveUp context.CancelCauseFunc // called with it, if not nil
+
+	pipe *sigpipe.Pipe // has them until watch; nil: they come by ch
 }
 
 // catchSignals begins to catch signals, beside the making of the process. Until forward each
@@ -110,7 +114,60 @@ func (a *app) catchSignals(terminal bool) *signals { return a.watchSignals(termi
 // holdSignals is catchSignals for where half of something would be left behind: a signal
 // that would end this process waits until forward, which returns it. A second one of the
 // same kind does not wait: a hook may hang.
-func (a *app) holdSignals() *signals { return a.watchSignals(false, true) }
+func (a *app) holdSignals() *signals {
+	if s := a.holdInPipe(); s != nil {
+		return s
+	}
+	return a.watchSignals(false, true)
+}
+
+// holdInPipe is holdSignals for as long as nobody must hear of a signal at once; nil if that
+// is not possible. Whoever may have to wait for something calls watch.
+func (a *app) holdInPipe() *signals {
+	var list []unix.Signal
+	for _, sig := range forwardedAtOnce(false) {
+		list = append(list, sig.(unix.Signal))
+	}
+	p, err := sigpipe.Catch(list...)
+	if err != nil {
+		return nil
+	}
+	signal.Ignore(unix.SIGPIPE)
+	s := &signals{app: a, ch: make(chan os.Signal, 128), ready: make(chan struct{}), hold: true, pipe: p}
+	close(s.ready)
+	return s
+}
+
+// watch hears of signals at once from now on.
+func (s *signals) watch() {
+	if s.pipe == nil {
+		return
+	}
+	go s.listen()
+	signal.Notify(s.ch, forwardedAtOnce(false)...)
+	for _, sig := range forwardedAtOnce(false) {
+		s.pipe.Reset(sig.(unix.Signal))
+	}
+	s.look()
+}
+
+// look takes what has come by the pipe.
+func (s *signals) look() {
+	if s.pipe == nil {
+		return
+	}
+	for sig, ok := s.pipe.Next(); ok; sig, ok = s.pipe.Next() {
+		s.take(sig)
+	}
+}
+
+// reset lets a signal do what it would do without us.
+func (s *signals) reset(sig unix.Signal) {
+	if s.pipe != nil {
+		s.pipe.Reset(sig)
+	}
+	signal.Reset(sig)
+}
 
 func (a *app) watchSignals(terminal, hold bool) *signals {
 	s := &signals{app: a, ch: make(chan os.Signal, 128), ready: make(chan struct{}), hold: hold}
@@ -119,15 +176,17 @@ func (a *app) watchSignals(terminal, hold bool) *signals {
 		signal.Notify(s.ch, forwardedAtOnce(terminal)...)
 		close(s.ready)
 	}()
-	go func() {
-		defer s.restoreOnPanic()
-		for sig := range s.ch {
-			if n, ok := sig.(unix.Signal); ok {
-				s.take(n)
-			}
-		}
-	}()
+	go s.listen()
 	return s
+}
+
+func (s *signals) listen() {
+	defer s.restoreOnPanic()
+	for sig := range s.ch {
+		if n, ok := sig.(unix.Signal); ok {
+			s.take(n)
+		}
+	}
 }
 
 // take does what is to be done with a signal.
@@ -145,7 +204,7 @@ func (s *signals) take(sig unix.Signal) {
 	case on:
 		s.pass(sig)
 	case !waits:
-		signal.Reset(sig)
+		s.reset(sig)
 		_ = unix.Kill(unix.Getpid(), sig)
 	}
 }
@@ -155,6 +214,10 @@ func (s *signals) take(sig unix.Signal) {
 // was one that waited it is returned, and nothing is passed on.
 func (s *signals) forward(send func(unix.Signal) error, t *terminal) (early unix.Signal) {
 	<-s.ready
+	if t != nil {
+		s.watch() // who sits there is not to wait
+	}
+	s.look()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.early != 0 {
@@ -165,6 +228,7 @@ func (s *signals) forward(send func(unix.Signal) error, t *terminal) (early unix
 		signal.Notify(s.ch, unix.SIGWINCH) // holdSignals did not know of it
 	}
 	s.rest = time.AfterFunc(forwardRest, func() {
+		s.watch()
 		for n := unix.Signal(1); n <= sigRTMax; n++ {
 			if n != unix.SIGCHLD && n != unix.SIGURG && n != unix.SIGPIPE {
 				signal.Notify(s.ch, n)

@@ -26,8 +26,8 @@ const endedBySignal = 100 * time.Millisecond
 
 // endBy lets a signal do what it would have done at once, and returns the exit status for
 // when it does nothing, because our caller has it ignored.
-func endBy(sig unix.Signal) int {
-	signal.Reset(sig)
+func (s *signals) endBy(sig unix.Signal) int {
+	s.reset(sig)
 	_ = unix.Kill(unix.Getpid(), sig)
 	time.Sleep(endedBySignal)
 	return 128 + int(sig)
@@ -35,6 +35,7 @@ func endBy(sig unix.Signal) int {
 
 // until is a context that is done with the first signal that waits.
 func (s *signals) until(ctx context.Context) context.Context {
+	s.look()
 	ctx, cancel := context.WithCancelCause(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -54,7 +55,7 @@ func (s *signals) ended(err error) error {
 	}
 	s.app.log.Debug("given up", "error", err.Error())
 	s.app.release()
-	return exitCode(endBy(unix.Signal(why)))
+	return exitCode(s.endBy(unix.Signal(why)))
 }
 
 // holdEnd is holdSignals for a process that has none to pass on.
@@ -125,6 +126,14 @@ func (a *app) startAlone(ctx context.Context, o runtime.StartOptions, start func
 		return s.ended(interruption(early)) // it was too late to have another effect
 	}
 	return nil
+}
+
+// waitsForOthers reports whether the making of a container takes as long as somebody else
+// wants: a hook, systemd, newuidmap, an agent.
+func (cr *creation) waitsForOthers(b *spec.Bundle) bool {
+	l := b.Spec.Linux
+	return hooksOfCreate(b) || cr.app.manager() == runtime.SystemdCgroups || os.Geteuid() != 0 ||
+		cr.options.PidfdSocket != "" || l != nil && l.Seccomp != nil && l.Seccomp.ListenerPath != ""
 }
 
 // hooksOfCreate reports whether hooks run while a container is made.

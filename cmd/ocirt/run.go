@@ -85,16 +85,19 @@ type running struct {
 
 // run returns the exit status of the container's program; 0 if it was only started.
 func (r *running) run(ctx context.Context, c *cli.Command, cr *creation, id string) (status int, err error) {
-	if !cr.detach {
-		r.signals = r.app.holdSignals()
-		cr.ready = r.signals.ready
-	}
 	b, err := cr.load()
 	if err != nil {
 		return 0, err
 	}
 	if err := needsTerminal(b, cr); err != nil {
 		return 0, err
+	}
+	if !cr.detach {
+		r.signals = r.app.holdSignals()
+		cr.ready = r.signals.ready
+		if cr.waitsForOthers(b) {
+			r.signals.watch()
+		}
 	}
 	if !cr.detach && !r.noSubreaper {
 		if err := becomeSubreaper(); err != nil {

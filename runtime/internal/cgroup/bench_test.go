@@ -44,7 +44,7 @@ func BenchmarkSteps(b *testing.B) {
 	for b.Loop() {
 		time.Sleep(5 * time.Millisecond)
 		t0 := time.Now()
-		Plan(paths)
+		Plan(paths, nil)
 		t1 := time.Now()
 		g, err := Create(paths, Options{})
 		if err != nil {

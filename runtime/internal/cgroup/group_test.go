@@ -21,7 +21,7 @@ var ctx = context.Background()
 func TestLife(t *testing.T) {
 	onEach(t, "life", func(t *testing.T, hs []Hierarchy) {
 		paths := pathsIn(t, "life", hs...)
-		planned := Plan(paths)
+		planned := Plan(paths, nil)
 		g := create(t, paths)
 		if !slices.Equal(planned, g.Made) || len(g.Made) != len(hs) {
 			t.Errorf("planned %q, made %q", planned, g.Made)

@@ -79,11 +79,13 @@ func checkNames(p string) error {
 // first, so that they can be recorded before the first one exists: what a killed runtime
 // has left behind is then known. Nothing is made. What Create has really made is in
 // [Group].Made and is never more, unless somebody removed a group in between.
-func Plan(paths map[string]string) []string {
+//
+// Mounts says of each of paths where its hierarchy is mounted, which is there.
+func Plan(paths, mounts map[string]string) []string {
 	made := make([]string, 0, len(paths))
 	for _, name := range names(paths) {
 		from := len(made)
-		for dir := paths[name]; dir != "/" && !exists(dir); dir = path.Dir(dir) {
+		for dir := paths[name]; dir != "/" && dir != mounts[name] && !exists(dir); dir = path.Dir(dir) {
 			made = append(made, dir)
 		}
 		slices.Reverse(made[from:])

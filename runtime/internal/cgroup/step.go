@@ -45,6 +45,15 @@ func PathsOf(groups []step.Cgroup) map[string]string {
 	return paths
 }
 
+// MountsOf is where the hierarchies of a container's groups are mounted, by their name.
+func MountsOf(groups []step.Cgroup) map[string]string {
+	mounts := make(map[string]string, len(groups))
+	for _, g := range groups {
+		mounts[g.Name] = g.Mount
+	}
+	return mounts
+}
+
 // Do makes the groups.
 func (s MakeGroups) Do(h *step.Host) (err error) {
 	g, err := Create(PathsOf(h.Input.Cgroups), Options{Rootless: h.Input.Options.Rootless, Asked: s.Asked})

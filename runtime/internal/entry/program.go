@@ -17,6 +17,7 @@ import (
 // the wrong kind, more errnos than fit) are kept and returned by Image.
 type Program struct {
 	calls []*Call
+	spare []Call
 	heap  []byte
 	files []*os.File
 	first int
@@ -60,7 +61,12 @@ const SlotSize = 4
 
 // Call adds a system call. Arguments are integers, Addr or Slot; missing ones are zero.
 func (p *Program) Call(trap uintptr, args ...any) *Call {
-	c := &Call{p: p, trap: trap, index: len(p.calls), step: p.step}
+	if len(p.spare) == 0 {
+		p.spare = make([]Call, 64) // one allocation for what most programs need a few of
+	}
+	c := &p.spare[0]
+	p.spare = p.spare[1:]
+	*c = Call{p: p, trap: trap, index: len(p.calls), step: p.step}
 	if len(args) > len(c.args) {
 		p.fault("call %d has %d arguments", c.index, len(args))
 		args = args[:len(c.args)]

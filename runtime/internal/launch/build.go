@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ocirt/ocirt/runtime/internal/linux"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 )
 
@@ -24,6 +25,9 @@ func (l *launch) build() error {
 	flags := l.Plan.Namespaces.BuilderFlags()
 	OnOwnThread(func() { err = l.buildHere(pidfd, flags, sandbox) })
 	defer closeFiles([]*os.File{sandbox.Root, sandbox.Proc, sandbox.Cwd, sandbox.Console})
+	if err == nil {
+		err = l.doTail()
+	}
 	if err != nil {
 		closeFiles([]*os.File{sandbox.Master})
 		return err
@@ -48,6 +52,7 @@ func OnOwnThread(f func()) {
 			return
 		}
 		defer close(done)
+		linux.GrowStack()
 		f()
 	}
 	go own()
@@ -68,7 +73,7 @@ func (l *launch) buildHere(pidfd, flags int, sandbox *step.Sandbox) error {
 	}
 	old := unix.Umask(0)
 	defer unix.Umask(old)
-	for i, e := range l.Plan.Sandbox {
+	for i, e := range l.Plan.Sandbox[:hostTail(l.Plan.Sandbox)] {
 		var err error
 		switch s := e.Step.(type) {
 		case step.SandboxStep:

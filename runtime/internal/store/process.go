@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -98,7 +99,12 @@ func (p ProcessID) Open() (pidfd int, err error) {
 }
 
 // BootID is the kernel's name of this boot.
-func BootID() (string, error) {
+func BootID() (string, error) { return bootID() }
+
+// bootID reads it once: no process outlives the boot.
+var bootID = sync.OnceValues(readBootID)
+
+func readBootID() (string, error) {
 	const path = "/proc/sys/kernel/random/boot_id"
 	var buf [64]byte
 	b, err := readProc(path, buf[:])

@@ -165,7 +165,7 @@ func readNames(fd int) ([]string, error) {
 		return nil, os.NewSyscallError("lseek", err)
 	}
 	var names []string
-	buf := make([]byte, 32<<10)
+	buf := make([]byte, 4<<10)
 	for {
 		n, err := unix.ReadDirent(fd, buf)
 		switch {

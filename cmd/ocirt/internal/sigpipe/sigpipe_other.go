@@ -1,0 +1,20 @@
+//go:build !amd64
+
+package sigpipe
+
+import "golang.org/x/sys/unix"
+
+// A Pipe has the signals that were caught.
+type Pipe struct{}
+
+// Catch is not possible here.
+func Catch(...unix.Signal) (*Pipe, error) { return nil, ErrUnsupported }
+
+// Next has nothing.
+func (*Pipe) Next() (unix.Signal, bool) { return 0, false }
+
+// Reset does nothing.
+func (*Pipe) Reset(unix.Signal) {}
+
+// Close does nothing.
+func (*Pipe) Close() {}
