@@ -8,6 +8,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/ocirt/ocirt/integration/internal/lab"
+	"github.com/ocirt/ocirt/internal/need"
 )
 
 func TestCgroupRoot(t *testing.T) {
@@ -58,4 +59,39 @@ func cgroupLines(t *testing.T, c *lab.Container) []string {
 		t.Fatal(err)
 	}
 	return strings.Split(strings.TrimSpace(string(data)), "\n")
+}
+
+// The options of cgroup2 are one set for the host. A container that sees the host's hierarchy
+// gets it whatever options its engine asks for, and the host keeps its own.
+func TestCgroupOptionsOfHost(t *testing.T) {
+	need.Root(t)
+	before := cgroup2Options(t)
+	need.Feature(t, "cgroup2-options", strings.Contains(before, "nsdelegate"), "cgroup2 is mounted without options that could be lost")
+	s := asRoot(t)
+	for _, kind := range []string{"cgroup", "cgroup2"} {
+		for _, options := range [][]string{{"ro"}, {"ro", "nsdelegate", "memory_recursiveprot"}} {
+			s.runtime.Run(s.bundle(t, lab.Without(specs.CgroupNamespace), lab.Check("read", "/cg/cgroup.controllers"), func(c *specs.Spec) {
+				c.Mounts = append(c.Mounts, specs.Mount{Destination: "/cg", Type: kind, Source: "cgroup", Options: options})
+			})).OK()
+			if after := cgroup2Options(t); after != before {
+				t.Errorf("%s with %q: the host's options are %s, were %s", kind, options, after, before)
+			}
+		}
+		s.runtime.Run(s.bundle(t, lab.Without(specs.CgroupNamespace), lab.Check("pid"), func(c *specs.Spec) {
+			c.Mounts = append(c.Mounts, specs.Mount{Destination: "/cg", Type: kind, Source: "cgroup", Options: []string{"ocirt-nope"}})
+		})).Failed("ocirt-nope")
+	}
+}
+
+// cgroup2Options are the options of the file system, not those of one of its mounts.
+func cgroup2Options(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(data), " - cgroup2 ")
+	line, _, _ := strings.Cut(rest, "\n")
+	_, options, _ := strings.Cut(line, " ")
+	return options
 }
