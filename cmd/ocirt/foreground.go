@@ -91,6 +91,7 @@ const forwardRest = 20 * time.Millisecond
 // A signals is what this process is sent while it runs a process of a container.
 type signals struct {
 	ch       chan os.Signal
+	atOnce   []os.Signal
 	ready    chan struct{} // closed when those of forwardedAtOnce are caught
 	app      *app
 	send     func(unix.Signal) error // to whom
@@ -104,7 +105,9 @@ type signals struct {
 
 	giveUp context.CancelCauseFunc // called with it, if not nil
 
-	pipe *sigpipe.Pipe // has them until watch; nil: they come by ch
+	pipe    *sigpipe.Pipe // has them until watch; nil: they come by ch
+	once    sync.Once     // of watch
+	settled bool          // forwardRest is over
 }
 
 // catchSignals begins to catch signals, beside the making of the process. Until forward each
@@ -114,28 +117,57 @@ func (a *app) catchSignals(terminal bool) *signals { return a.watchSignals(termi
 // holdSignals is catchSignals for where half of something would be left behind: a signal
 // that would end this process waits until forward, which returns it. A second one of the
 // same kind does not wait: a hook may hang.
-func (a *app) holdSignals() *signals {
-	if s := a.holdInPipe(); s != nil {
+func (a *app) holdSignals() *signals { return a.watchSignals(false, true) }
+
+func (a *app) watchSignals(terminal, hold bool) *signals {
+	s := &signals{app: a, ch: make(chan os.Signal, 128), ready: make(chan struct{}), hold: hold, atOnce: forwardedAtOnce(terminal)}
+	if !terminal && s.openPipe() {
 		return s
 	}
-	return a.watchSignals(false, true)
+	go func() {
+		signal.Ignore(unix.SIGPIPE) // it would end us with the terminal in raw mode
+		signal.Notify(s.ch, s.atOnce...)
+		close(s.ready)
+	}()
+	go s.listen()
+	return s
 }
 
-// holdInPipe is holdSignals for as long as nobody must hear of a signal at once; nil if that
-// is not possible. Whoever may have to wait for something calls watch.
-func (a *app) holdInPipe() *signals {
-	var list []unix.Signal
-	for _, sig := range forwardedAtOnce(false) {
+func (s *signals) listen() {
+	defer s.restoreOnPanic()
+	for sig := range s.ch {
+		if n, ok := sig.(unix.Signal); ok {
+			s.take(n)
+		}
+	}
+}
+
+// openPipe catches signals in a pipe, where they stay until there is time for os/signal:
+// until forwardRest is over, or forward wants to know what there is. It reports whether that
+// is possible.
+func (s *signals) openPipe() bool {
+	list := make([]unix.Signal, 0, len(s.atOnce))
+	for _, sig := range s.atOnce {
 		list = append(list, sig.(unix.Signal))
 	}
-	p, err := sigpipe.Catch(list...)
-	if err != nil {
-		return nil
+	var err error
+	if s.pipe, err = sigpipe.Catch(list...); err != nil {
+		s.pipe = nil
+		return false
 	}
 	signal.Ignore(unix.SIGPIPE)
-	s := &signals{app: a, ch: make(chan os.Signal, 128), ready: make(chan struct{}), hold: true, pipe: p}
 	close(s.ready)
-	return s
+	s.rest = time.AfterFunc(forwardRest, func() {
+		s.watch()
+		s.mu.Lock()
+		s.settled = true
+		on := s.on
+		s.mu.Unlock()
+		if on {
+			s.notifyRest()
+		}
+	})
+	return true
 }
 
 // watch hears of signals at once from now on.
@@ -143,11 +175,13 @@ func (s *signals) watch() {
 	if s.pipe == nil {
 		return
 	}
-	go s.listen()
-	signal.Notify(s.ch, forwardedAtOnce(false)...)
-	for _, sig := range forwardedAtOnce(false) {
-		s.pipe.Reset(sig.(unix.Signal))
-	}
+	s.once.Do(func() {
+		go s.listen()
+		signal.Notify(s.ch, s.atOnce...)
+		for _, sig := range s.atOnce {
+			s.pipe.Reset(sig.(unix.Signal))
+		}
+	})
 	s.look()
 }
 
@@ -167,26 +201,6 @@ func (s *signals) reset(sig unix.Signal) {
 		s.pipe.Reset(sig)
 	}
 	signal.Reset(sig)
-}
-
-func (a *app) watchSignals(terminal, hold bool) *signals {
-	s := &signals{app: a, ch: make(chan os.Signal, 128), ready: make(chan struct{}), hold: hold}
-	go func() {
-		signal.Ignore(unix.SIGPIPE) // it would end us with the terminal in raw mode
-		signal.Notify(s.ch, forwardedAtOnce(terminal)...)
-		close(s.ready)
-	}()
-	go s.listen()
-	return s
-}
-
-func (s *signals) listen() {
-	defer s.restoreOnPanic()
-	for sig := range s.ch {
-		if n, ok := sig.(unix.Signal); ok {
-			s.take(n)
-		}
-	}
 }
 
 // take does what is to be done with a signal.
@@ -227,15 +241,19 @@ func (s *signals) forward(send func(unix.Signal) error, t *terminal) (early unix
 	if t != nil {
 		signal.Notify(s.ch, unix.SIGWINCH) // holdSignals did not know of it
 	}
-	s.rest = time.AfterFunc(forwardRest, func() {
-		s.watch()
-		for n := unix.Signal(1); n <= sigRTMax; n++ {
-			if n != unix.SIGCHLD && n != unix.SIGURG && n != unix.SIGPIPE {
-				signal.Notify(s.ch, n)
-			}
-		}
-	})
+	if s.pipe == nil || s.settled {
+		s.rest = time.AfterFunc(forwardRest, s.notifyRest)
+	}
 	return 0
+}
+
+// notifyRest catches the signals that are left.
+func (s *signals) notifyRest() {
+	for n := unix.Signal(1); n <= sigRTMax; n++ {
+		if n != unix.SIGCHLD && n != unix.SIGURG && n != unix.SIGPIPE {
+			signal.Notify(s.ch, n)
+		}
+	}
 }
 
 // stop gives signals their own meaning again.

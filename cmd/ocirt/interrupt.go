@@ -128,14 +128,6 @@ func (a *app) startAlone(ctx context.Context, o runtime.StartOptions, start func
 	return nil
 }
 
-// waitsForOthers reports whether the making of a container takes as long as somebody else
-// wants: a hook, systemd, newuidmap, an agent.
-func (cr *creation) waitsForOthers(b *spec.Bundle) bool {
-	l := b.Spec.Linux
-	return hooksOfCreate(b) || cr.app.manager() == runtime.SystemdCgroups || os.Geteuid() != 0 ||
-		cr.options.PidfdSocket != "" || l != nil && l.Seccomp != nil && l.Seccomp.ListenerPath != ""
-}
-
 // hooksOfCreate reports whether hooks run while a container is made.
 func hooksOfCreate(b *spec.Bundle) bool {
 	h := b.Spec.Hooks

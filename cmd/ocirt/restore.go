@@ -74,7 +74,6 @@ func (r *restoration) run(ctx context.Context, c *cli.Command) (status int, err 
 		// Half a container must not be left behind.
 		run.signals = r.app.holdSignals()
 		<-run.signals.ready
-		run.signals.watch() // restoring takes its time
 		err = run.signals.ended(r.make(run.signals.until(ctx), c, b))
 	} else {
 		err = r.make(ctx, c, b)

@@ -95,9 +95,6 @@ func (r *running) run(ctx context.Context, c *cli.Command, cr *creation, id stri
 	if !cr.detach {
 		r.signals = r.app.holdSignals()
 		cr.ready = r.signals.ready
-		if cr.waitsForOthers(b) {
-			r.signals.watch()
-		}
 	}
 	if !cr.detach && !r.noSubreaper {
 		if err := becomeSubreaper(); err != nil {

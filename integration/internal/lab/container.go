@@ -49,9 +49,9 @@ func (r *Runtime) CreateFails(b *Bundle, words ...string) Result {
 // runtime may there be a trace, and the mounts must be as they were.
 func (r *Runtime) Fails(args []string, words ...string) Result {
 	r.t.Helper()
-	before := mountTable()
+	before := MountTable()
 	res := r.Do(args...).Failed(words...)
-	if after := mountTable(); os.Geteuid() == 0 && !slices.Equal(before, after) {
+	if after := MountTable(); os.Geteuid() == 0 && !slices.Equal(before, after) {
 		r.t.Errorf("left behind: mounts were %q and are %q", before, after)
 	}
 	r.NothingLeft()

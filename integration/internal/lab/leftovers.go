@@ -43,7 +43,7 @@ func look(t testing.TB, program string) *snapshot {
 	t.Helper()
 	s := &snapshot{sysctls: map[string]string{}, path: program}
 	if os.Geteuid() == 0 {
-		s.mounts = mountTable()
+		s.mounts = MountTable()
 	}
 	for _, name := range sysctlNames() {
 		if data, err := os.ReadFile("/proc/sys/" + name); err == nil {
@@ -74,10 +74,10 @@ func versionOf(path string) version {
 	return version{inode: st.Ino, size: st.Size, changed: st.Ctim}
 }
 
-// mountTable is the mounts that this process sees, a line each. While CRIU works the host's
+// MountTable is the mounts that this process sees, a line each. While CRIU works the host's
 // cgroup hierarchy has other options, and a checkpoint, which may be another test's, holds a
 // lock on it for as long.
-func mountTable() []string {
+func MountTable() []string {
 	if f, err := os.OpenFile("/sys/fs/cgroup", os.O_RDONLY|unix.O_DIRECTORY, 0); err == nil {
 		defer f.Close()
 		for end := time.Now().Add(lockTime); unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil && time.Now().Before(end); {
@@ -198,7 +198,7 @@ func traces(ids []string) []string {
 			found = append(found, "process "+e.Name()+": "+describe(pid))
 		}
 	}
-	for _, m := range mountTable() {
+	for _, m := range MountTable() {
 		if has(m) {
 			found = append(found, "mount "+m)
 		}

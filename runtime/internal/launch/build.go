@@ -23,17 +23,18 @@ func (l *launch) build() error {
 	}
 	defer unix.Close(pidfd)
 	flags := l.Plan.Namespaces.BuilderFlags()
-	OnOwnThread(func() { err = l.buildHere(pidfd, flags, sandbox) })
+	OnOwnThread(func() {
+		if err = l.buildHere(pidfd, flags, sandbox); err == nil {
+			err = l.send(sandbox) // from here: init need not wait for a change of thread
+		}
+	})
 	defer closeFiles([]*os.File{sandbox.Root, sandbox.Proc, sandbox.Cwd, sandbox.Console})
-	if err == nil {
-		err = l.doTail()
-	}
 	if err != nil {
 		closeFiles([]*os.File{sandbox.Master})
 		return err
 	}
 	l.master = sandbox.Master
-	return l.send(sandbox)
+	return l.doTail()
 }
 
 // OnOwnThread runs f on a thread that nothing else will run on, ever: it changes the

@@ -5,20 +5,46 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/internal/need"
 )
+
+// emulator names the program that these tests run under, if they are of another processor.
+const emulator = "OCIRT_SIGPIPE_EMULATOR"
+
+// TestOtherProcessor runs these tests on the other processor that has a handler.
+func TestOtherProcessor(t *testing.T) {
+	if os.Getenv(emulator) != "" {
+		return
+	}
+	need.Feature(t, "processor", runtime.GOARCH == "amd64", "it is the other one")
+	qemu := need.Tool(t, "qemu-aarch64-static")
+	binary := filepath.Join(t.TempDir(), "sigpipe.test")
+	build := exec.Command(need.Tool(t, "go"), "test", "-c", "-o", binary, ".")
+	build.Env = append(os.Environ(), "GOARCH=arm64", "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("cannot build: %v\n%s", err, out)
+	}
+	test := exec.Command(qemu, binary, "-test.v", "-test.timeout=5m")
+	test.Env = append(os.Environ(), emulator+"="+qemu, need.Promises+"=")
+	if out, err := test.CombinedOutput(); err != nil || strings.Count(string(out), "--- PASS") < 5 {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
 
 func catch(t *testing.T, signals ...unix.Signal) *Pipe {
 	t.Helper()
 	p, err := Catch(signals...)
-	if errors.Is(err, ErrUnsupported) {
-		t.Skip("processor: " + err.Error())
-	}
+	need.Feature(t, "processor", !errors.Is(err, ErrUnsupported), "no handler for it")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +163,11 @@ func TestEnds(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		os.Exit(4)
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestEnds$")
+	args := []string{os.Args[0], "-test.run=^TestEnds$"}
+	if qemu := os.Getenv(emulator); qemu != "" {
+		args = slices.Insert(args, 0, qemu)
+	}
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), "SIGPIPE_CHILD=1")
 	var exit *exec.ExitError
 	if err := cmd.Run(); !errors.As(err, &exit) {

@@ -1,20 +1,24 @@
+//go:build amd64 || arm64
+
 package sigpipe
 
 import (
 	"os"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 // writeTo is the end of the pipe that the handler writes to.
-var writeTo int32 //nolint:unused // by sigpipe_amd64.s
+var writeTo int32 //nolint:unused // by the handler
 
-func handler()  //nolint:unused // by addresses
-func restorer() //nolint:unused // by addresses
+func handler() //nolint:unused // by addresses
+
+// addresses are those of handler and of what it returns to; 0 if the kernel knows that itself.
 func addresses() (handle, restore uintptr)
 
-// action is the kernel's struct sigaction (arch/x86/include/uapi/asm/signal.h).
+// action is the kernel's struct sigaction (arch/*/include/uapi/asm/signal.h).
 type action struct {
 	handle  uintptr
 	flags   uint64
@@ -22,16 +26,18 @@ type action struct {
 	mask    uint64
 }
 
+const lastSignal = 64
+
 const (
-	onStack     = 0x08000000 // SA_ONSTACK: threads of Go have a stack of their own for signals
-	restart     = 0x10000000 // SA_RESTART
-	hasRestorer = 0x04000000 // SA_RESTORER
+	onStack = 0x08000000 // SA_ONSTACK: threads of Go have a stack of their own for signals
+	restart = 0x10000000 // SA_RESTART
 )
 
 // A Pipe has the signals that were caught.
 type Pipe struct {
 	read, write int
-	old         map[unix.Signal]action
+	mu          sync.Mutex
+	old         map[unix.Signal]action // what they meant before
 }
 
 // Catch begins to catch signals. There can be one Pipe at a time.
@@ -44,7 +50,7 @@ func Catch(signals ...unix.Signal) (*Pipe, error) {
 	writeTo = int32(p.write)
 	handle, restore := addresses()
 	for _, s := range signals {
-		a, old := action{handle, onStack | restart | hasRestorer, restore, ^uint64(0)}, action{}
+		a, old := action{handle, onStack | restart | restorerFlag, restore, ^uint64(0)}, action{}
 		if err := change(s, &a, &old); err != nil {
 			p.Close()
 			return nil, err
@@ -76,6 +82,8 @@ func (p *Pipe) Next() (s unix.Signal, ok bool) {
 
 // Reset gives a signal the meaning back that it had before Catch.
 func (p *Pipe) Reset(s unix.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	old, ok := p.old[s]
 	if !ok {
 		return
@@ -91,7 +99,7 @@ func (p *Pipe) Reset(s unix.Signal) {
 // Close gives all signals their meaning back. The pipe stays open: a thread may be about to
 // write to it, and must not find something else there.
 func (p *Pipe) Close() {
-	for s := range p.old {
+	for s := unix.Signal(1); s <= lastSignal; s++ {
 		p.Reset(s)
 	}
 }

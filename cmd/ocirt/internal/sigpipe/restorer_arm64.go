@@ -1,0 +1,3 @@
+package sigpipe
+
+const restorerFlag = 0
