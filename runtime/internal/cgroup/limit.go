@@ -61,6 +61,12 @@ func limited(r *specs.LinuxResources) (what []string) {
 
 func (s LimitGroups) String() string { return "limit " + s.What }
 
+// BesideInit reports whether the limits can be written while init prepares itself: those of
+// memory depend on what it has at that moment.
+func (s LimitGroups) BesideInit() bool {
+	return !strings.Contains(s.What, "memory") && !strings.Contains(s.What, "unified") && !strings.Contains(s.What, "huge pages")
+}
+
 // errNoGroup is for limits without a place to write them.
 var errNoGroup = errors.New("rootless needs no limits + no cgrouppath when no permission is granted for cgroups")
 

@@ -23,8 +23,9 @@ func (l *launch) build() error {
 	}
 	defer unix.Close(pidfd)
 	flags := l.Plan.Namespaces.BuilderFlags()
+	beside := l.tailBesideInit()
 	OnOwnThread(func() {
-		if err = l.buildHere(pidfd, flags, sandbox); err == nil {
+		if err = l.buildHere(pidfd, flags, sandbox); err == nil && beside {
 			err = l.send(sandbox) // from here: init need not wait for a change of thread
 		}
 	})
@@ -34,7 +35,21 @@ func (l *launch) build() error {
 		return err
 	}
 	l.master = sandbox.Master
-	return l.doTail()
+	if err := l.doTail(); err != nil || beside {
+		return err
+	}
+	return l.send(sandbox)
+}
+
+// tailBesideInit reports whether the last of the host's steps can be done while init, which
+// has what it needs, prepares itself. It does not go on before they are done.
+func (l *launch) tailBesideInit() bool {
+	for _, e := range l.Plan.Sandbox[hostTail(l.Plan.Sandbox):] {
+		if s, ok := e.Step.(interface{ BesideInit() bool }); !ok || !s.BesideInit() {
+			return false
+		}
+	}
+	return true
 }
 
 // OnOwnThread runs f on a thread that nothing else will run on, ever: it changes the

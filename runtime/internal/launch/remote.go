@@ -176,10 +176,9 @@ func (l *launch) talk() error {
 		case wire.Failed:
 			return l.remoteFault(m)
 		case wire.Built:
-			if err := l.found(m); err != nil {
-				return err
+			if err = l.doTail(); err == nil {
+				return l.found(m)
 			}
-			return l.doTail()
 		default:
 			err = fmt.Errorf("bug in ocirt: the builder sent message %d", m.Kind)
 		}
@@ -259,8 +258,7 @@ func hostTail(sandbox []step.Entry) int {
 	return n
 }
 
-// doTail does the last of the host's steps. Init has what it needs, and prepares itself
-// meanwhile; it does not go on before all is done.
+// doTail does the last of the host's steps.
 func (l *launch) doTail() error {
 	l.Host.Pid = l.init()
 	for _, e := range l.Plan.Sandbox[hostTail(l.Plan.Sandbox):] {
