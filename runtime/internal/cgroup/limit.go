@@ -61,11 +61,10 @@ func limited(r *specs.LinuxResources) (what []string) {
 
 func (s LimitGroups) String() string { return "limit " + s.What }
 
-// BesideInit reports whether the limits can be written while init prepares itself: those of
-// memory depend on what it has at that moment.
-func (s LimitGroups) BesideInit() bool {
-	return !strings.Contains(s.What, "memory") && !strings.Contains(s.What, "unified") && !strings.Contains(s.What, "huge pages")
-}
+// BesideInit reports whether the limits can be written while init prepares itself. It opens
+// no device; but what memory it has decides about a limit of memory, and a share of real
+// time or of processors about its scheduler.
+func (s LimitGroups) BesideInit() bool { return s.What == "devices" }
 
 // errNoGroup is for limits without a place to write them.
 var errNoGroup = errors.New("rootless needs no limits + no cgrouppath when no permission is granted for cgroups")
