@@ -98,6 +98,8 @@ func (s MountCgroup2) do(b *step.Sandbox) error {
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EBUSY) {
 		var attr Attr
 		mount, attr, err = s.bind(hosts)
+		// What the host mounts there later is not for the container, nor the other way round.
+		list = append([]linux.MountAttr{{Propagation: unix.MS_PRIVATE, Recursive: true}}, list...)
 		list = append(list, linux.MountAttr{Set: attr.Set, Clear: attr.Clear, Recursive: true})
 	}
 	if errors.Is(err, unix.ENOENT) {
