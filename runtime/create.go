@@ -7,13 +7,13 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/runtime/internal/launch"
 	"github.com/ocirt/ocirt/runtime/internal/lsm"
+	"github.com/ocirt/ocirt/runtime/internal/ns"
 	"github.com/ocirt/ocirt/runtime/internal/plan"
 	"github.com/ocirt/ocirt/runtime/internal/process"
 	"github.com/ocirt/ocirt/runtime/internal/rdt"
@@ -45,6 +45,10 @@ type CreateOptions struct {
 	NoPivot      bool // move and chroot instead of pivot_root, for a root on a ramdisk
 	NoNewKeyring bool // keep the caller's session keyring
 
+	// Hold keeps the container locked until it is started or closed: nobody else can do
+	// anything to it in between, so Start need not look what has become of it.
+	Hold bool
+
 	// ListenNames are the names of ListenFiles, separated by colons (sd_listen_fds(3));
 	// empty: they have none.
 	ListenNames string
@@ -70,6 +74,7 @@ func Inherit() [3]*os.File { return [3]*os.File{os.Stdin, os.Stdout, os.Stderr} 
 type created struct {
 	init    *launch.Init
 	plan    *plan.Plan
+	bundle  *spec.Bundle
 	console *os.File
 	notify  *notifier // while the container runs in the foreground
 }
@@ -83,10 +88,13 @@ func (rt *Runtime) Create(ctx context.Context, id string, b *spec.Bundle, o Crea
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
+	thread := birthplace(b)
 	m, err := rt.prepare(id, b, o)
 	if err != nil {
+		thread.Close()
 		return nil, err
 	}
+	m.thread = thread
 	defer m.close()
 	m.host.Context = ctx
 	if o.BeforeMaking != nil {
@@ -104,6 +112,21 @@ func (rt *Runtime) Create(ctx context.Context, id string, b *spec.Bundle, o Crea
 		}
 	}()
 	return m.make(ctx)
+}
+
+// Ready starts the thread that the next Create needs. A program that has something else to do
+// first, such as to read its command line, saves the time that the kernel takes for it.
+func Ready() { launch.Ready() }
+
+// birthplace starts the thread that init is born of, if it is born of one: it makes the
+// namespaces while everything else is checked and compiled. If that finds a mistake they are
+// gone with the thread.
+func birthplace(b *spec.Bundle) *launch.Thread {
+	set := ns.Compile(&step.Input{Bundle: b})
+	if !set.Direct() {
+		return nil
+	}
+	return launch.NewThread(set.ThreadFlags())
 }
 
 // claim makes the container's state directory; from then on there is something to roll back.
@@ -132,6 +155,7 @@ type making struct {
 	rec     *store.Record
 	pidFile *pidFile
 	resctrl []string // resource groups that delete will have to remove
+	thread  *launch.Thread
 }
 
 // prepare does what has no side effects: every mistake that can be found now leaves
@@ -193,6 +217,8 @@ func (rt *Runtime) prepare(id string, b *spec.Bundle, o CreateOptions) (_ *makin
 
 // close lets go of what prepare opened; it may be called twice.
 func (m *making) close() {
+	m.thread.Close()
+	m.thread = nil
 	m.disconnect()
 	m.pidFile.close()
 }
@@ -259,22 +285,6 @@ func (rt *Runtime) warnCapabilities(missing, unraised []string, said map[string]
 	}
 }
 
-// record is the intent: what delete must know if this process is killed from now on.
-func (m *making) record() *store.Record {
-	b, in := m.input.Bundle, m.input
-	boot, _ := store.BootID() // an empty one counts as another boot
-	m.rec = &store.Record{
-		Version: store.Version, ID: in.ID, BootID: boot, OCIVersion: b.Spec.Version,
-		Created: time.Now().UTC(), Phase: store.PhaseCreating,
-		Bundle: b.Dir, Rootfs: b.RootPath(),
-		Cgroup:       m.cgroupRecord(),
-		Resctrl:      m.resctrl,
-		PidNamespace: in.NewNamespace(specs.PIDNamespace), Rootless: in.Options.Rootless,
-		NoPivot: in.Options.NoPivot, NoNewKeyring: in.Options.NoNewKeyring, Owner: uint32(in.Facts.EUID), Config: b.Raw,
-	}
-	return m.rec
-}
-
 // make carries the plan out. Init is told to wait for start only when the record names it:
 // until then it ends by itself if this process does.
 func (m *making) make(ctx context.Context) (_ *Container, err error) {
@@ -291,8 +301,9 @@ func (m *making) make(ctx context.Context) (_ *Container, err error) {
 	}
 	files := append(append(m.options.Stdio[:], m.options.ListenFiles...), m.options.ExtraFiles...)
 	m.rec.Descriptors = descriptorNames(files)
+	draft := &draft{making: m}
 	init, err := launch.Create(launch.Request{
-		Input: m.input, Plan: m.plan, Host: m.host, Files: files, Listener: listener, Agent: m.agent(), Dir: m.dir.Path(), Builder: m.rt.builderFile,
+		Born: draft.write, Input: m.input, Plan: m.plan, Host: m.host, Files: files, Listener: listener, Agent: m.agent(), Thread: m.thread, Dir: m.dir.Path(), Builder: m.rt.builderFile,
 	})
 	if err != nil {
 		return nil, err
@@ -304,27 +315,23 @@ func (m *making) make(ctx context.Context) (_ *Container, err error) {
 			}
 		}
 	}()
-	c := &Container{rt: m.rt, root: m.root, dir: m.dir, rec: m.rec, self: &created{init: init, plan: m.plan, console: init.Master}}
+	c := &Container{rt: m.rt, root: m.root, dir: m.dir, rec: m.rec, self: &created{init: init, plan: m.plan, bundle: m.input.Bundle, console: init.Master}}
 	if err := m.handOver(init, c); err != nil {
 		return nil, err
-	}
-	who, err := store.Identify(init.Pid)
-	if err != nil {
-		return nil, fmt.Errorf("cannot identify init: %w", err)
 	}
 	if err := context.Cause(ctx); err != nil {
 		return nil, &StepError{ID: m.rec.ID, Where: "builder", Err: err}
 	}
-	m.rec.Pid, m.rec.StartTime, m.rec.Phase = who.Pid, who.Start, store.PhaseCreated
-	m.rec.InitCalls = init.Calls
-	m.rec.Cgroup.Made = m.host.Made
-	if err := m.dir.Save(m.rec); err != nil {
+	if err := draft.save(init); err != nil {
 		return nil, err
 	}
+	c.rec = m.rec
 	if err := init.Release(); err != nil {
 		return nil, err
 	}
-	m.dir.Unlock()
+	if !m.options.Hold {
+		m.dir.Unlock()
+	}
 	return c, nil
 }
 

@@ -52,15 +52,18 @@ func (c *Container) Start(ctx context.Context, o StartOptions) error {
 // start starts the container. The notifier that it returns does not run yet; it is nil if
 // there is nothing to pass on.
 func (c *Container) start(ctx context.Context, o StartOptions) (_ *notifier, err error) {
+	held := c.dir.Locked() // since it was made: see CreateOptions.Hold
 	if err := c.dir.Lock(ctx); err != nil {
 		return nil, err
 	}
 	defer c.dir.Unlock()
-	if err := c.trust(); err != nil {
-		return nil, err
-	}
-	if err := c.mayStart(); err != nil {
-		return nil, err
+	if !held {
+		if err := c.trust(); err != nil {
+			return nil, err
+		}
+		if err := c.mayStart(); err != nil {
+			return nil, err
+		}
 	}
 	b, err := c.bundle()
 	if err != nil {
@@ -84,6 +87,9 @@ func (c *Container) start(ctx context.Context, o StartOptions) (_ *notifier, err
 	}
 	conn, err := connect(c.dir)
 	if err != nil {
+		if err := c.mayStart(); err != nil {
+			return nil, err
+		}
 		return nil, fmt.Errorf("cannot reach init: %w", err)
 	}
 	defer unix.Close(conn)

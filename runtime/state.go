@@ -203,6 +203,9 @@ func (c *Container) annotations() map[string]string {
 
 // bundle is config.json as it was when the container was made.
 func (c *Container) bundle() (*spec.Bundle, error) {
+	if c.self != nil && c.self.bundle != nil && len(c.rec.IntelRdt) == 0 {
+		return c.self.bundle, nil
+	}
 	b, err := spec.Parse(c.rec.Bundle, c.rec.Config)
 	if err != nil {
 		return nil, err

@@ -81,6 +81,9 @@ func (a *app) dispatch(args []string) error {
 		args = []string{a.name} // execve allows it
 	}
 	name := commandName(args[1:])
+	if name == "run" || name == "create" {
+		runtime.Ready()
+	}
 	all := makers()
 	i := slices.IndexFunc(all, func(m maker) bool { return m.name == name })
 	if i >= 0 {

@@ -101,6 +101,7 @@ func (r *running) run(ctx context.Context, c *cli.Command, cr *creation, id stri
 			return 0, err
 		}
 	}
+	cr.options.Hold = true
 	if cr.detach {
 		r.container, err = cr.makeAlone(ctx, c, id, b)
 	} else {

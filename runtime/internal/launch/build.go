@@ -3,42 +3,79 @@ package launch
 import (
 	"fmt"
 	"os"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ocirt/ocirt/runtime/internal/linux"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 )
+
+// beginBuilding lets the thread that builds do what needs nothing of init, which is on its
+// way into its cgroups meanwhile.
+func (l *launch) beginBuilding() {
+	if l.Thread == nil || l.Plan.Namespaces.BuilderFlags()&^unix.CLONE_NEWCGROUP != 0 {
+		return
+	}
+	l.sandbox = l.newSandbox()
+	l.Thread.Begin(func(error) {
+		unix.Umask(0) // all modes are given in full
+		for _, e := range l.Plan.Sandbox {
+			if _, ok := e.Step.(step.EarlyStep); !ok || l.early.err != nil {
+				return
+			}
+			l.early.err = l.buildStep(e, l.sandbox)
+			l.early.steps++
+		}
+	})
+}
+
+func (l *launch) newSandbox() *step.Sandbox {
+	return &step.Sandbox{Input: l.Input, Pid: l.init(), Context: l.Host.Context, Warn: l.Host.Warn}
+}
 
 // build lets the builder do the sandbox section, and tells init what it found.
 func (l *launch) build() error {
 	if l.wire >= 0 {
 		return l.buildRemote()
 	}
-	sandbox := &step.Sandbox{Input: l.Input, Pid: l.init(), Context: l.Host.Context, Warn: l.Host.Warn}
 	pidfd, err := unix.PidfdOpen(l.init(), 0)
 	if err != nil {
 		return fmt.Errorf("cannot open init: %w", err)
 	}
 	defer unix.Close(pidfd)
+	l.Thread.Wait()
+	if l.sandbox == nil {
+		l.sandbox = l.newSandbox()
+	}
+	sandbox := l.sandbox
 	flags := l.Plan.Namespaces.BuilderFlags()
 	beside := l.tailBesideInit()
-	OnOwnThread(func() {
+	l.Thread.Begin(func(error) {
+		if err = l.early.err; err != nil {
+			return
+		}
 		if err = l.buildHere(pidfd, flags, sandbox); err == nil && beside {
 			err = l.send(sandbox) // from here: init need not wait for a change of thread
 		}
 	})
-	defer closeFiles([]*os.File{sandbox.Root, sandbox.Proc, sandbox.Cwd, sandbox.Console})
+	l.Born(l.init(), l.program.Len())
+	l.Thread.Wait()
+	defer l.closeSandbox()
 	if err != nil {
-		closeFiles([]*os.File{sandbox.Master})
 		return err
 	}
-	l.master = sandbox.Master
+	l.master, sandbox.Master = sandbox.Master, nil
 	if err := l.doTail(); err != nil || beside {
 		return err
 	}
 	return l.send(sandbox)
+}
+
+// closeSandbox lets go of what the builder had open. Its thread must have nothing to do.
+func (l *launch) closeSandbox() {
+	if s := l.sandbox; s != nil {
+		closeFiles([]*os.File{s.Root, s.Proc, s.Cwd, s.Console, s.Master})
+		l.sandbox = nil
+	}
 }
 
 // tailBesideInit reports whether the last of the host's steps can be done while init, which
@@ -52,58 +89,36 @@ func (l *launch) tailBesideInit() bool {
 	return true
 }
 
-// OnOwnThread runs f on a thread that nothing else will run on, ever: it changes the
-// thread's namespaces. It is never the main thread, because what /proc/self shows of the
-// process is that one.
-func OnOwnThread(f func()) {
-	done := make(chan struct{})
-	var own func()
-	own = func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		if unix.Gettid() == unix.Getpid() {
-			inner := make(chan struct{})
-			go func() { defer close(inner); own() }()
-			<-inner
-			runtime.UnlockOSThread() // nothing was changed here
-			return
-		}
-		defer close(done)
-		linux.GrowStack()
-		f()
-	}
-	go own()
-	<-done
-}
-
 // buildHere does the sandbox section on this thread, in the namespaces of a process.
 func (l *launch) buildHere(pidfd, flags int, sandbox *step.Sandbox) error {
-	// Threads share root and working directory; a mount namespace can be entered only by
-	// one that does not (setns(2)).
-	if err := unix.Unshare(unix.CLONE_FS); err != nil {
-		return fmt.Errorf("cannot unshare the working directory: %w", err)
-	}
 	if flags != 0 {
 		if err := unix.Setns(pidfd, flags); err != nil {
 			return fmt.Errorf("cannot enter the container's namespaces: %w", err)
 		}
 	}
-	old := unix.Umask(0)
-	defer unix.Umask(old)
-	for i, e := range l.Plan.Sandbox[:hostTail(l.Plan.Sandbox)] {
-		var err error
-		switch s := e.Step.(type) {
-		case step.SandboxStep:
-			sandbox.Files = l.opened[i]
-			delete(l.opened, i)
-			err = s.Do(sandbox)
-		case step.HostStep:
-			err = l.onHost(s)
-		default:
-			err = fmt.Errorf("bug in ocirt: it is a %T", e.Step)
+	unix.Umask(0)
+	for i := l.early.steps; i < hostTail(l.Plan.Sandbox); i++ {
+		sandbox.Files = l.opened[i]
+		delete(l.opened, i)
+		if err := l.buildStep(l.Plan.Sandbox[i], sandbox); err != nil {
+			return err
 		}
-		if err != nil {
-			return &step.Error{Step: e.Step.String(), From: e.From, Where: "builder", Err: err}
-		}
+	}
+	return nil
+}
+
+// buildStep does a step of the sandbox section.
+func (l *launch) buildStep(e step.Entry, sandbox *step.Sandbox) (err error) {
+	switch s := e.Step.(type) {
+	case step.SandboxStep:
+		err = s.Do(sandbox)
+	case step.HostStep:
+		err = l.onHost(s)
+	default:
+		err = fmt.Errorf("bug in ocirt: it is a %T", e.Step)
+	}
+	if err != nil {
+		return &step.Error{Step: e.Step.String(), From: e.From, Where: "builder", Err: err}
 	}
 	return nil
 }

@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/runtime/internal/entry"
-	"github.com/ocirt/ocirt/runtime/internal/linux"
 	"github.com/ocirt/ocirt/runtime/internal/ns"
 	"github.com/ocirt/ocirt/runtime/internal/plan"
 	"github.com/ocirt/ocirt/runtime/internal/step"
@@ -25,7 +23,12 @@ type Request struct {
 	Files    []*os.File // descriptors 0 to Input.KeepFDs()-1 of the container's process
 	Listener *os.File   // the start socket, listening
 	Agent    Agent      // gets the listener, if the container's filter has one that is loaded before start
+	Thread   *Thread    // with the namespaces of Plan.Namespaces.ThreadFlags, if that is Direct
 	Dir      string     // for init's image where the host forbids executable memory files
+
+	// Born is told init's pid and how many calls its program has, if it is Direct, when there is
+	// time: while the sandbox is built.
+	Born func(pid, calls int)
 
 	// Builder is the executable that builds where a thread cannot. See Serve. If it is to be
 	// hidden, no process of a user namespace that is joined may trace it.
@@ -44,6 +47,11 @@ type launch struct {
 	pids    []int              // of all children, init last
 	master  *os.File
 	cgroups *os.File // the container's cgroup namespace, for a builder process
+	sandbox *step.Sandbox
+	early   struct { // what was built before init asked for it
+		steps int
+		err   error
+	}
 
 	handOver handOver
 }
@@ -58,28 +66,8 @@ func Create(r Request) (_ *Init, err error) {
 		return nil, &step.Error{Where: "host", Err: err}
 	}
 	defer closeFiles(joined)
-	// The kernel needs as long for init's namespaces as for the cgroups, so both are made
-	// at once where init can be told of the groups later. Systemd makes them for a process
-	// that lives.
-	later, host := l.later(), make(chan error, 1)
-	switch {
-	case l.held():
-	case later > 0:
-		go func() { host <- l.doHost() }()
-	default:
-		if err := l.doHost(); err != nil {
-			return nil, err
-		}
-	}
-	err = l.start(joined, later)
-	switch {
-	case l.held() && err == nil && r.Plan.Namespaces.Direct():
-		err = l.doHeld()
-	case later > 0 && !l.held():
-		if hostErr := <-host; hostErr != nil {
-			err = hostErr
-		}
-	}
+	later := l.later()
+	err = l.birth(joined, later)
 	defer func() {
 		if err != nil {
 			loans := giveBack(l.Host.Loans)
@@ -91,6 +79,7 @@ func Create(r Request) (_ *Init, err error) {
 	if err != nil {
 		return nil, err
 	}
+	l.beginBuilding()
 	if later > 0 && !l.held() {
 		if err := l.sendTasks(later); err != nil {
 			return nil, err
@@ -103,131 +92,6 @@ func Create(r Request) (_ *Init, err error) {
 	init := &Init{Pid: l.init(), Master: l.master, Calls: l.program.Len(), sock: l.sock, loans: l.Host.Loans}
 	l.master, l.sock = nil, -1
 	return init, nil
-}
-
-// doHost does the steps of the host section.
-func (l *launch) doHost() error {
-	for i, e := range l.Plan.Host {
-		s, ok := e.Step.(step.HostStep)
-		if !ok {
-			return fmt.Errorf("bug in ocirt: step %d of the host section is a %T", i+1, e.Step)
-		}
-		if err := s.Do(l.Host); err != nil {
-			return &step.Error{Step: e.Step.String(), From: e.From, Where: "host", Err: err}
-		}
-	}
-	return nil
-}
-
-// doHeld does the steps of the host section for init, which waits for its groups.
-func (l *launch) doHeld() error {
-	l.Host.Pid = l.init()
-	if err := l.doHost(); err != nil {
-		return err
-	}
-	return l.sendTasks(l.later())
-}
-
-// start writes the program and starts it.
-func (l *launch) start(joined []*os.File, later int) error {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("cannot make the socket to init: %w", err)
-	}
-	l.sock = pair[0]
-	theirs := os.NewFile(uintptr(pair[1]), "init")
-	defer theirs.Close()
-	p := &entry.Program{}
-	l.program = p
-	p.SetFallbackDir(l.Dir)
-	p.FirstFile(l.Input.KeepFDs())
-	p.ReportTo(p.Inherit(theirs))
-	listener := p.Inherit(l.Listener)
-	enter := ns.Enter{Program: p, First: l.Plan.Number("enter") + len(l.Plan.Before), Keep: listener + 1, Before: l.before, Give: l.give, Later: later, Hold: l.held()}
-	if later == 0 {
-		for _, t := range l.Host.Tasks {
-			enter.Tasks = append(enter.Tasks, p.Inherit(t))
-		}
-	}
-	for _, f := range joined {
-		fd := -1
-		if f != nil {
-			fd = p.Inherit(f)
-		}
-		enter.Joined = append(enter.Joined, fd)
-	}
-	if !l.Plan.Namespaces.Direct() {
-		done, err := l.inheritBuilder(&enter, later)
-		if err != nil {
-			return err
-		}
-		defer done()
-	}
-	if l.points, err = l.Plan.Namespaces.Lower(enter); err != nil {
-		return err
-	}
-	if err := l.lowerProcess(listener); err != nil {
-		return err
-	}
-	return l.fork(later)
-}
-
-// later is how many tasks files init can be given after its birth: one for each hierarchy,
-// if all are of version 1 (a version 2 group is joined at birth) and none can be left out.
-func (l *launch) later() int {
-	if l.Input.Options.Rootless || len(l.Plan.Host) == 0 {
-		return 0
-	}
-	n := 0
-	for _, c := range l.Input.Cgroups {
-		switch {
-		case c.Name != "":
-			n++
-		case !l.held():
-			return 0
-		}
-	}
-	return n
-}
-
-// held reports whether init waits for its cgroups to be made: systemd makes them, and only
-// for a process that lives.
-func (l *launch) held() bool { return l.Input.Unit.Name != "" }
-
-// sendTasks gives init the tasks files, by which it joins its cgroups.
-func (l *launch) sendTasks(n int) error {
-	if len(l.Host.Tasks) != n || l.Host.CgroupFD != nil {
-		return fmt.Errorf("bug in ocirt: %d cgroups to join, not %d", len(l.Host.Tasks), n)
-	}
-	fds := make([]int, 0, n)
-	for _, t := range l.Host.Tasks {
-		fds = append(fds, int(t.Fd()))
-	}
-	err := linux.Send(l.sock, []byte{1}, fds)
-	closeFiles(l.Host.Tasks)
-	l.Host.Tasks = nil
-	if err != nil && !errors.Is(err, unix.EPIPE) {
-		return fmt.Errorf("cannot speak to init: %w", err)
-	}
-	return nil // a peer that has gone is noticed by the next receive
-}
-
-// fork starts the program.
-func (l *launch) fork(later int) error {
-	attr := &syscall.SysProcAttr{Cloneflags: l.Plan.Namespaces.CloneFlags()}
-	if later == 0 && l.Host.CgroupFD != nil && l.Plan.Namespaces.Direct() {
-		attr.UseCgroupFD, attr.CgroupFD = true, int(l.Host.CgroupFD.Fd())
-	}
-	pid, err := l.program.Start(l.Files, attr)
-	if err != nil {
-		return l.explain("", fmt.Errorf("cannot start init: %w", err))
-	}
-	l.pids = append(l.pids, pid)
-	if later == 0 {
-		closeFiles(l.Host.Tasks)
-		l.Host.Tasks = nil
-	}
-	return nil
 }
 
 // before lowers the steps that are done with the host's privileges.
@@ -357,6 +221,8 @@ func how(ws unix.WaitStatus) string {
 }
 
 func (l *launch) close() {
+	l.Thread.Close()
+	l.closeSandbox()
 	for _, fd := range []int{l.sock, l.wire} {
 		if fd >= 0 {
 			unix.Close(fd)

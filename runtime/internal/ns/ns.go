@@ -145,7 +145,7 @@ func (s *Set) BirthInto(owned bool) bool {
 	return !s.joins(unix.CLONE_NEWCGROUP) && (owned || !s.User())
 }
 
-// CloneFlags are the namespaces that init is born in if it is Direct. The cgroup namespace
+// CloneFlags are the namespaces that are made for init's birth if it is Direct. The cgroup namespace
 // is not among them: its root is the group that a process is in when it makes one, so init
 // joins its group first.
 func (s *Set) CloneFlags() uintptr {
@@ -155,16 +155,17 @@ func (s *Set) CloneFlags() uintptr {
 	return uintptr(s.newFlags() &^ unix.CLONE_NEWCGROUP)
 }
 
-// BuilderFlags are the namespaces that a building thread joins through init's pidfd.
+// ThreadFlags are those of CloneFlags that a thread makes for itself, for init to be born of
+// it: all but the pid namespace, which the thread itself cannot enter.
+func (s *Set) ThreadFlags() uintptr { return s.CloneFlags() &^ unix.CLONE_NEWPID }
+
+// BuilderFlags are the namespaces that this thread, which builds, joins through init's pidfd.
 func (s *Set) BuilderFlags() int {
-	flags := 0
-	for _, k := range s.New {
-		flags |= k.Flag
-	}
+	flags := s.newFlags()
 	for _, j := range s.Join {
 		flags |= j.Kind.Flag
 	}
-	return flags & (unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP)
+	return flags & (unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP) &^ int(s.ThreadFlags())
 }
 
 // Steps are the sentences of the Enter section.

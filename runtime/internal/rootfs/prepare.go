@@ -61,6 +61,12 @@ func hostPropagation(in *step.Input) (uint64, error) {
 func (s OpenRoot) String() string    { return "open " + s.Path + " as the root" }
 func (s PrepareRoot) String() string { return "prepare " + s.Path + " as the root" }
 
+// Early: the mounts are those of the thread that builds.
+func (OpenRoot) Early() {}
+
+// Early: as OpenRoot's.
+func (PrepareRoot) Early() {}
+
 // Do opens the root.
 func (s OpenRoot) Do(b *step.Sandbox) error {
 	unix.Umask(0)

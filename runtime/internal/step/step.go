@@ -49,6 +49,13 @@ type SandboxStep interface {
 	Do(*Sandbox) error
 }
 
+// An EarlyStep is a SandboxStep that needs nothing of init. If the first ones of the section
+// are such steps, they are done while init is on its way into its cgroups.
+type EarlyStep interface {
+	SandboxStep
+	Early()
+}
+
 // An Opener is a SandboxStep that needs something only the host can give: the source of a
 // bind mount, an id-mapped tree. Open runs in ocirt's own namespaces before the builder
 // begins; Do finds the files in Sandbox.Files.

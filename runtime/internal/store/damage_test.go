@@ -136,8 +136,8 @@ func TestCrashBetweenTwoWrites(t *testing.T) {
 	next := sample("x")
 	next.Pid, next.StartTime = 5000, 6000
 	next.Cgroup.Paths["cpu"] = "/sys/fs/cgroup/cpu/a/b"
-	data, err := encodeRecord(next, false)
-	must(t, err, d.replace(intentName, data), d.write(".state.json.0123", []byte("{half")))
+	draft, err := d.Draft(next)
+	must(t, err, unix.Renameat(d.FD(), draft.temps[0], d.FD(), intentName), d.write(".state.json.0123", []byte("{half")))
 	old, err := d.Load()
 	if err != nil || old.Pid != sample("x").Pid {
 		t.Errorf("record %+v, %v", old, err)

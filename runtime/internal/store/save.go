@@ -13,45 +13,79 @@ import (
 // Save replaces the record. Whoever is killed at whatever moment, the old one or the new
 // one is there. After an error the old record is still in place.
 func (d *Dir) Save(rec *Record) error {
+	draft, err := d.Draft(rec)
+	if err != nil {
+		return err
+	}
+	return draft.Save()
+}
+
+// A Draft is a record that is written, and not yet in its place.
+type Draft struct {
+	d     *Dir
+	temps [2]string // of drafted
+}
+
+// drafted are the files of a record. The intent comes first: it may be ahead of the record,
+// never behind.
+var drafted = [2]string{intentName, recordName}
+
+// Draft writes a record beside the one that is there, for Save to take its place. A draft that
+// is forgotten is removed with the directory.
+func (d *Dir) Draft(rec *Record) (_ *Draft, err error) {
 	if rec.ID != d.id {
-		return fmt.Errorf("cannot save the record of %q as that of %s", rec.ID, d.id)
+		return nil, fmt.Errorf("cannot save the record of %q as that of %s", rec.ID, d.id)
 	}
-	full, err := encodeRecord(rec, true)
-	if err != nil {
-		return fmt.Errorf("cannot save the record of container %s: %w", d.id, err)
-	}
-	intent, err := encodeRecord(rec, false)
-	if err != nil {
-		return fmt.Errorf("cannot save the record of container %s: %w", d.id, err)
-	}
-	// The intent first: it may be ahead of the record, never behind.
-	for _, f := range []struct {
-		name string
-		data []byte
-	}{{intentName, intent}, {recordName, full}} {
-		if err := d.replace(f.name, f.data); err != nil {
-			return fmt.Errorf("cannot write %s: %w", filepath.Join(d.Path(), f.name), err)
+	draft := &Draft{d: d}
+	for i, name := range drafted {
+		data, err := encodeRecord(rec, name == recordName)
+		if err != nil {
+			err = fmt.Errorf("cannot save the record of container %s: %w", d.id, err)
+		} else if draft.temps[i], err = d.beside(name, data); err != nil {
+			err = fmt.Errorf("cannot write %s: %w", filepath.Join(d.Path(), name), err)
 		}
+		if err != nil {
+			draft.remove()
+			return nil, err
+		}
+	}
+	return draft, nil
+}
+
+// Save puts the draft in its place. It can be called once.
+func (f *Draft) Save() error {
+	for i, name := range drafted {
+		err := retry(func() error { return unix.Renameat(f.d.FD(), f.temps[i], f.d.FD(), name) })
+		if err != nil {
+			f.remove()
+			return fmt.Errorf("cannot write %s: %w", filepath.Join(f.d.Path(), name), err)
+		}
+		f.temps[i] = ""
 	}
 	return nil
 }
 
-// replace writes a file beside name and renames it. The random name keeps a file
-// that a killed writer left behind out of the way; Remove takes such files too.
-func (d *Dir) replace(name string, data []byte) error {
+func (f *Draft) remove() {
+	for _, temp := range f.temps {
+		if temp != "" {
+			_ = unix.Unlinkat(f.d.FD(), temp, 0)
+		}
+	}
+}
+
+// beside writes a file beside name. The random name keeps a file that a killed writer left
+// behind out of the way; Remove takes such files too.
+func (d *Dir) beside(name string, data []byte) (temp string, err error) {
 	suffix, err := randomHex(8)
 	if err != nil {
-		return err
+		return "", err
 	}
-	temp := "." + name + "." + suffix
-	err = d.write(temp, data)
-	if err == nil {
-		err = retry(func() error { return unix.Renameat(d.FD(), temp, d.FD(), name) })
-	}
-	if err != nil {
+	temp = "." + name + "." + suffix
+	if err := d.write(temp, data); err != nil {
 		_ = unix.Unlinkat(d.FD(), temp, 0)
+		return "", err
 	}
-	return err
+	return temp, nil
 }
 
 func (d *Dir) write(name string, data []byte) error {
