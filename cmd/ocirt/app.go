@@ -31,6 +31,10 @@ type app struct {
 	records   *records
 	logOpened bool
 	inherited inherited
+
+	rootSet  bool // --root was given
+	prepared bool
+	do       func(context.Context, invocation) error // of the command that was made last
 }
 
 func newApp(args []string) *app {
@@ -92,6 +96,11 @@ func (a *app) dispatch(args []string) error {
 	root := a.rootCommand(i >= 0)
 	for _, m := range all {
 		c := m.make(a)
+		if i >= 0 {
+			if done, err := a.quickly(context.Background(), root, c, args); done {
+				return err
+			}
+		}
 		c.OnUsageError = a.usageError
 		root.Commands = append(root.Commands, c)
 	}
@@ -146,12 +155,15 @@ func globalFlag(name string) byte {
 func (a *app) rootCommand(one bool) *cli.Command {
 	cli.VersionPrinter = func(*cli.Command) { a.printVersion() }
 	return &cli.Command{
-		Name:                      a.name,
-		Usage:                     "Open Container Initiative runtime",
-		Description:               rootDescription(a.name),
-		Version:                   version,
-		Flags:                     a.globalFlags(),
-		Before:                    func(ctx context.Context, _ *cli.Command) (context.Context, error) { return ctx, a.prepare() },
+		Name:        a.name,
+		Usage:       "Open Container Initiative runtime",
+		Description: rootDescription(a.name),
+		Version:     version,
+		Flags:       a.globalFlags(),
+		Before: func(ctx context.Context, c *cli.Command) (context.Context, error) {
+			a.rootSet = c.IsSet("root")
+			return ctx, a.prepare()
+		},
 		OnUsageError:              a.usageError,
 		ExitErrHandler:            func(context.Context, *cli.Command, error) {}, // run sees to it
 		DisableSliceFlagSeparator: true,
@@ -176,6 +188,10 @@ func (a *app) globalFlags() []cli.Flag {
 // prepare acts on the global flags. It comes before anything is opened: which descriptors
 // the caller handed over can be told only as long as there are no others.
 func (a *app) prepare() error {
+	if a.prepared {
+		return nil // before the command line was read again
+	}
+	a.prepared = true
 	a.inherited.adopt()
 	if err := a.openLog(); err != nil {
 		return err
@@ -202,9 +218,9 @@ func (a *app) manager() runtime.CgroupManager {
 }
 
 // openRuntime is the library on the state directory that was asked for.
-func (a *app) openRuntime(c *cli.Command) (*runtime.Runtime, error) {
+func (a *app) openRuntime() (*runtime.Runtime, error) {
 	root, sticky := a.root, false
-	if c.Root().IsSet("root") {
+	if a.rootSet {
 		if root == "" {
 			return nil, errors.New("--root: must not be empty")
 		}
@@ -240,7 +256,7 @@ func showHelp(ctx context.Context, c *cli.Command, sub bool) {
 }
 
 // arguments checks the number of a command's arguments; max < 0 is no maximum.
-func (a *app) arguments(ctx context.Context, c *cli.Command, least, most int) error {
+func (a *app) arguments(ctx context.Context, c invocation, least, most int) error {
 	n, what := c.NArg(), ""
 	switch {
 	case least == most && n != least:
@@ -252,23 +268,27 @@ func (a *app) arguments(ctx context.Context, c *cli.Command, least, most int) er
 	default:
 		return nil
 	}
-	fmt.Fprint(c.Root().Writer, "Incorrect Usage.\n\n")
-	showHelp(ctx, c, true)
-	return fmt.Errorf("%s: %q requires %s argument(s)", a.name, c.Name, what)
+	command, ok := c.(*cli.Command)
+	if !ok {
+		return errSlow
+	}
+	fmt.Fprint(command.Root().Writer, "Incorrect Usage.\n\n")
+	showHelp(ctx, command, true)
+	return fmt.Errorf("%s: %q requires %s argument(s)", a.name, command.Name, what)
 }
 
 // onContainer is the frame of the commands that do one thing to one container.
-func (a *app) onContainer(do func(context.Context, *cli.Command, *runtime.Container) error) cli.ActionFunc {
-	return func(ctx context.Context, c *cli.Command) error {
+func (a *app) onContainer(do func(context.Context, invocation, *runtime.Container) error) cli.ActionFunc {
+	return a.act(func(ctx context.Context, c invocation) error {
 		if err := a.arguments(ctx, c, 1, 1); err != nil {
 			return err
 		}
 		return a.withContainer(ctx, c, do)
-	}
+	})
 }
 
-func (a *app) withContainer(ctx context.Context, c *cli.Command, do func(context.Context, *cli.Command, *runtime.Container) error) error {
-	rt, err := a.openRuntime(c)
+func (a *app) withContainer(ctx context.Context, c invocation, do func(context.Context, invocation, *runtime.Container) error) error {
+	rt, err := a.openRuntime()
 	if err != nil {
 		return err
 	}

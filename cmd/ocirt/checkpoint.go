@@ -43,7 +43,7 @@ func (a *app) checkpointCommand() *cli.Command {
 	return &cli.Command{
 		Name: "checkpoint", Usage: "save the processes of a container", ArgsUsage: "<container-id>", Flags: flags,
 		Description: "CRIU saves them in a folder, from which `restore` makes them again. The container is then\ndeleted, unless it is to run on.",
-		Action: a.onContainer(func(ctx context.Context, _ *cli.Command, c *runtime.Container) (err error) {
+		Action: a.onContainer(func(ctx context.Context, _ invocation, c *runtime.Container) (err error) {
 			if status >= 0 {
 				if o.StatusFD, err = statusFile(status); err != nil {
 					return err

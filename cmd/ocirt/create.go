@@ -47,7 +47,7 @@ func (a *app) createCommand() *cli.Command {
 	return &cli.Command{
 		Name: "create", Usage: "create a container", ArgsUsage: "<container-id>", Flags: cr.flags(&ignored),
 		Description: "Builds a container from a bundle. Its first process then waits for start.",
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: a.act(func(ctx context.Context, c invocation) error {
 			if err := a.arguments(ctx, c, 1, 1); err != nil {
 				return err
 			}
@@ -55,16 +55,16 @@ func (a *app) createCommand() *cli.Command {
 				return fmt.Errorf("%s create failed: %w", a.name, started(err))
 			}
 			return nil
-		},
+		}),
 	}
 }
 
-func (cr *creation) create(ctx context.Context, c *cli.Command) error {
+func (cr *creation) create(ctx context.Context, c invocation) error {
 	b, err := cr.load()
 	if err != nil {
 		return err
 	}
-	container, err := cr.makeAlone(ctx, c, c.Args().First(), b)
+	container, err := cr.makeAlone(ctx, c.Args().First(), b)
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func cause(err error) error {
 }
 
 // make creates the container.
-func (cr *creation) make(ctx context.Context, c *cli.Command, id string, b *spec.Bundle) (*runtime.Container, error) {
+func (cr *creation) make(ctx context.Context, id string, b *spec.Bundle) (*runtime.Container, error) {
 	if err := cr.check(b); err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func (cr *creation) make(ctx context.Context, c *cli.Command, id string, b *spec
 	if cr.options.ListenFiles, cr.options.ExtraFiles, err = cr.app.inherited.files(); err != nil {
 		return nil, err
 	}
-	rt, err := cr.app.openRuntime(c)
+	rt, err := cr.app.openRuntime()
 	if err != nil {
 		return nil, err
 	}

@@ -19,19 +19,19 @@ func (a *app) deleteCommand() *cli.Command {
 			&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "kill it first if it runs; that there is none is no error", Destination: &force},
 			&cli.BoolFlag{Name: "regex", Aliases: []string{"r"}, Usage: "the id is a regular expression: remove all containers that match", Destination: &regex},
 		},
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: a.act(func(ctx context.Context, c invocation) error {
 			if err := a.arguments(ctx, c, 1, 1); err != nil {
 				return err
 			}
 			if regex {
 				return a.each(c, func(rt *runtime.Runtime, id string) error { return deleteOne(ctx, rt, id, force) })
 			}
-			rt, err := a.openRuntime(c)
+			rt, err := a.openRuntime()
 			if err != nil {
 				return err
 			}
 			return deleteOne(ctx, rt, c.Args().First(), force)
-		},
+		}),
 	}
 }
 

@@ -24,7 +24,7 @@ func (a *app) eventsCommand() *cli.Command {
 			&cli.DurationFlag{Name: "interval", Value: interval, Usage: "time between two samples, such as 500ms", Destination: &interval},
 			&cli.BoolFlag{Name: "stats", Usage: "print one sample and end", Destination: &stats},
 		},
-		Action: a.onContainer(func(ctx context.Context, _ *cli.Command, c *runtime.Container) error {
+		Action: a.onContainer(func(ctx context.Context, _ invocation, c *runtime.Container) error {
 			if interval <= 0 {
 				return fmt.Errorf("--interval: must be positive, found %v", interval)
 			}

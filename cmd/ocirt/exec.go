@@ -49,7 +49,7 @@ func (a *app) execCommand() *cli.Command {
 			"what the flags say. The exit status is that of the command, or 128 plus the number of the\n" +
 			"signal that ended it; 255 if it could not be executed.",
 		Flags: x.flags(), StopOnNthArg: &one, DisableSliceFlagSeparator: true,
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: a.act(func(ctx context.Context, c invocation) error {
 			if err := a.arguments(ctx, c, 1, -1); err != nil {
 				return err
 			}
@@ -61,7 +61,7 @@ func (a *app) execCommand() *cli.Command {
 				return exitCode(status)
 			}
 			return nil
-		},
+		}),
 	}
 }
 
@@ -103,14 +103,14 @@ func (x *execution) flags() []cli.Flag {
 }
 
 // exec returns the exit status of the command; 0 if it was only started.
-func (x *execution) exec(ctx context.Context, c *cli.Command) (status int, err error) {
+func (x *execution) exec(ctx context.Context, c invocation) (status int, err error) {
 	if c.NArg() == 1 && x.process == "" {
 		return 0, errors.New("exec args cannot be empty: no command and no --process")
 	}
 	if c.NArg() > 1 && x.process != "" {
 		return 0, errors.New("--process and a command exclude each other")
 	}
-	rt, err := x.app.openRuntime(c)
+	rt, err := x.app.openRuntime()
 	if err != nil {
 		return 0, err
 	}
@@ -199,7 +199,7 @@ func (x *execution) check(p *specs.Process) error {
 }
 
 // object is the process object: of a file, or the container's own with what the flags say.
-func (x *execution) object(c *cli.Command, container *runtime.Container) (*specs.Process, error) {
+func (x *execution) object(c invocation, container *runtime.Container) (*specs.Process, error) {
 	if x.process != "" {
 		return x.read()
 	}

@@ -23,7 +23,7 @@ func (a *app) explainCommand() *cli.Command {
 			&cli.BoolFlag{Name: "json", Usage: "print JSON", Destination: &asJSON},
 			&cli.BoolFlag{Name: "calls", Usage: "print the system calls of the container's first process", Destination: &calls},
 		},
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: a.act(func(ctx context.Context, c invocation) error {
 			if err := a.arguments(ctx, c, 0, 1); err != nil {
 				return err
 			}
@@ -53,12 +53,12 @@ func (a *app) explainCommand() *cli.Command {
 			}
 			_, err = os.Stdout.Write(out)
 			return err
-		},
+		}),
 	}
 }
 
 // bundleArgument is the bundle that a command is about: an argument, a flag, or here.
-func (a *app) bundleArgument(c *cli.Command, flag string) (dir string, err error) {
+func (a *app) bundleArgument(c invocation, flag string) (dir string, err error) {
 	dir = "."
 	switch {
 	case c.NArg() > 0:

@@ -14,7 +14,7 @@ func (a *app) featuresCommand() *cli.Command {
 	return &cli.Command{
 		Name: "features", Usage: "print what this runtime can do, as JSON",
 		Description: "The document is that of the runtime specification's features.md: what this program was\nbuilt to do, whatever the kernel of this host may lack.",
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: a.act(func(ctx context.Context, c invocation) error {
 			if err := a.arguments(ctx, c, 0, 0); err != nil {
 				return err
 			}
@@ -27,6 +27,6 @@ func (a *app) featuresCommand() *cli.Command {
 			}
 			_, err = os.Stdout.Write(append(out, '\n'))
 			return err
-		},
+		}),
 	}
 }

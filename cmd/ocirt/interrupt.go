@@ -7,7 +7,6 @@ import (
 	"os/signal"
 	"time"
 
-	"github.com/urfave/cli/v3"
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/runtime"
@@ -93,12 +92,12 @@ func (s *signals) letGo() unix.Signal {
 // makeAlone is make for a process that does not stay with the container. A signal that would
 // end it while it runs hooks, and leave them and half a container behind, makes it give up.
 // Without hooks there is nothing to wait for, and signals are not worth their catching.
-func (cr *creation) makeAlone(ctx context.Context, c *cli.Command, id string, b *spec.Bundle) (*runtime.Container, error) {
+func (cr *creation) makeAlone(ctx context.Context, id string, b *spec.Bundle) (*runtime.Container, error) {
 	if !hooksOfCreate(b) {
-		return cr.make(ctx, c, id, b)
+		return cr.make(ctx, id, b)
 	}
 	s := cr.app.holdEnd()
-	container, err := cr.make(s.until(ctx), c, id, b)
+	container, err := cr.make(s.until(ctx), id, b)
 	if err != nil {
 		return nil, s.ended(err)
 	}

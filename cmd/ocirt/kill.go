@@ -18,7 +18,7 @@ func (a *app) killCommand() *cli.Command {
 			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "signal every process of the container", Destination: &all},
 			&cli.BoolFlag{Name: "regex", Aliases: []string{"r"}, Usage: "the id is a regular expression: signal all running containers that match", Destination: &regex},
 		},
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: a.act(func(ctx context.Context, c invocation) error {
 			if err := a.arguments(ctx, c, 1, 2); err != nil {
 				return err
 			}
@@ -41,9 +41,9 @@ func (a *app) killCommand() *cli.Command {
 					return nil // it does not run, and nobody has named it
 				})
 			}
-			return a.withContainer(ctx, c, func(ctx context.Context, _ *cli.Command, container *runtime.Container) error {
+			return a.withContainer(ctx, c, func(ctx context.Context, _ invocation, container *runtime.Container) error {
 				return container.Kill(ctx, sig, o)
 			})
-		},
+		}),
 	}
 }

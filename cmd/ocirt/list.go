@@ -23,14 +23,14 @@ func (a *app) listCommand() *cli.Command {
 			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "table", Usage: "table or json", Destination: &format},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print ids only", Destination: &quiet},
 		},
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: a.act(func(ctx context.Context, c invocation) error {
 			if err := a.arguments(ctx, c, 0, 0); err != nil {
 				return err
 			}
 			if format != "table" && format != "json" {
 				return fmt.Errorf("invalid format option: %q", format)
 			}
-			states, err := a.states(c)
+			states, err := a.states()
 			if err != nil {
 				return err
 			}
@@ -41,19 +41,19 @@ func (a *app) listCommand() *cli.Command {
 				return printStates(states)
 			}
 			return printTable(states)
-		},
+		}),
 	}
 }
 
 // states lists the containers. That there is no state directory yet is an error only if
 // the user named it.
-func (a *app) states(c *cli.Command) ([]runtime.State, error) {
-	rt, err := a.openRuntime(c)
+func (a *app) states() ([]runtime.State, error) {
+	rt, err := a.openRuntime()
 	if err != nil {
 		return nil, err
 	}
 	states, err := rt.List()
-	if errors.Is(err, unix.ENOENT) && !c.Root().IsSet("root") {
+	if errors.Is(err, unix.ENOENT) && !a.rootSet {
 		return nil, nil
 	}
 	return states, err

@@ -5,25 +5,23 @@ import (
 	"fmt"
 	"regexp"
 
-	"github.com/urfave/cli/v3"
-
 	"github.com/ocirt/ocirt/runtime"
 )
 
 // each calls do with the id of every container whose id the first argument, a regular
 // expression (POSIX extended, found anywhere in the id), matches. It goes on after an
 // error; that there is none to match is no error.
-func (a *app) each(c *cli.Command, do func(rt *runtime.Runtime, id string) error) error {
+func (a *app) each(c invocation, do func(rt *runtime.Runtime, id string) error) error {
 	text := c.Args().First()
 	ids, err := regexp.CompilePOSIX(text)
 	if err != nil {
 		return fmt.Errorf("--regex: %q is not a regular expression: %w", text, err)
 	}
-	rt, err := a.openRuntime(c)
+	rt, err := a.openRuntime()
 	if err != nil {
 		return err
 	}
-	states, err := a.states(c)
+	states, err := a.states()
 	if err != nil {
 		return err
 	}

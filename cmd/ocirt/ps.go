@@ -26,14 +26,14 @@ func (a *app) psCommand() *cli.Command {
 			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "table", Usage: "table or json", Destination: &format},
 		},
 		StopOnNthArg: &one,
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: a.act(func(ctx context.Context, c invocation) error {
 			if err := a.arguments(ctx, c, 1, -1); err != nil {
 				return err
 			}
 			if format != "table" && format != "json" {
 				return fmt.Errorf("invalid format option: %q", format)
 			}
-			return a.withContainer(ctx, c, func(ctx context.Context, c *cli.Command, container *runtime.Container) error {
+			return a.withContainer(ctx, c, func(ctx context.Context, c invocation, container *runtime.Container) error {
 				pids, err := container.Processes()
 				if err != nil {
 					return err
@@ -43,7 +43,7 @@ func (a *app) psCommand() *cli.Command {
 				}
 				return printProcesses(ctx, pids, c.Args().Tail())
 			})
-		},
+		}),
 	}
 }
 

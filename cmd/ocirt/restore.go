@@ -36,7 +36,7 @@ func (a *app) restoreCommand() *cli.Command {
 	return &cli.Command{
 		Name: "restore", Usage: "make a container of a checkpoint", ArgsUsage: "<container-id>", Flags: flags,
 		Description: "CRIU makes the processes that `checkpoint` has saved, in a new container of the bundle.\nImages must come from a checkpoint that is trusted: they say what the processes may do.",
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: a.act(func(ctx context.Context, c invocation) error {
 			if err := a.arguments(ctx, c, 1, 1); err != nil {
 				return err
 			}
@@ -48,12 +48,12 @@ func (a *app) restoreCommand() *cli.Command {
 				return exitCode(status)
 			}
 			return nil
-		},
+		}),
 	}
 }
 
 // run returns the exit status of the container's program; 0 if it was only restored.
-func (r *restoration) run(ctx context.Context, c *cli.Command) (status int, err error) {
+func (r *restoration) run(ctx context.Context, c invocation) (status int, err error) {
 	b, err := r.load()
 	if err != nil {
 		return 0, err
@@ -95,8 +95,8 @@ func (r *restoration) check(b *spec.Bundle) error {
 }
 
 // make restores the container.
-func (r *restoration) make(ctx context.Context, c *cli.Command, b *spec.Bundle) error {
-	rt, err := r.app.openRuntime(c)
+func (r *restoration) make(ctx context.Context, c invocation, b *spec.Bundle) error {
+	rt, err := r.app.openRuntime()
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ func (a *app) resumeCommand() *cli.Command {
 	return &cli.Command{
 		Name: "resume", Usage: "let the processes of a paused container go on", ArgsUsage: "<container-id>",
 		Description: "Signals that came meanwhile are seen now.",
-		Action: a.onContainer(func(ctx context.Context, _ *cli.Command, c *runtime.Container) error {
+		Action: a.onContainer(func(ctx context.Context, _ invocation, c *runtime.Container) error {
 			return c.Resume(ctx)
 		}),
 	}

@@ -24,12 +24,12 @@ func (a *app) runCommand() *cli.Command {
 		Name: "run", Usage: "create and start a container, and wait for its end",
 		ArgsUsage: "<container-id> | <bundle> [container-id]", Flags: flags,
 		Description: "The exit status is that of the container's program, or 128 plus the number of the\nsignal that ended it.",
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: a.act(func(ctx context.Context, c invocation) error {
 			id, err := cr.runArguments(ctx, c)
 			if err != nil {
 				return err
 			}
-			status, err := r.run(ctx, c, cr, id)
+			status, err := r.run(ctx, cr, id)
 			if err != nil {
 				return fmt.Errorf("%s run failed: %w", a.name, err)
 			}
@@ -37,13 +37,13 @@ func (a *app) runCommand() *cli.Command {
 				return exitCode(status)
 			}
 			return nil
-		},
+		}),
 	}
 }
 
 // runArguments tells the two forms apart: `run ID`, and `run BUNDLE [ID]` for people. In
 // the second one the id is made up if there is none.
-func (cr *creation) runArguments(ctx context.Context, c *cli.Command) (id string, err error) {
+func (cr *creation) runArguments(ctx context.Context, c invocation) (id string, err error) {
 	first := c.Args().First()
 	if c.NArg() == 0 || c.IsSet("bundle") || hasConfig(".") || !hasConfig(first) {
 		if err := cr.app.arguments(ctx, c, 1, 1); err != nil {
@@ -84,7 +84,7 @@ type running struct {
 }
 
 // run returns the exit status of the container's program; 0 if it was only started.
-func (r *running) run(ctx context.Context, c *cli.Command, cr *creation, id string) (status int, err error) {
+func (r *running) run(ctx context.Context, cr *creation, id string) (status int, err error) {
 	b, err := cr.load()
 	if err != nil {
 		return 0, err
@@ -103,9 +103,9 @@ func (r *running) run(ctx context.Context, c *cli.Command, cr *creation, id stri
 	}
 	cr.options.Hold = true
 	if cr.detach {
-		r.container, err = cr.makeAlone(ctx, c, id, b)
+		r.container, err = cr.makeAlone(ctx, id, b)
 	} else {
-		r.container, err = cr.make(r.signals.until(ctx), c, id, b)
+		r.container, err = cr.make(r.signals.until(ctx), id, b)
 		err = r.signals.ended(err)
 	}
 	if err != nil {

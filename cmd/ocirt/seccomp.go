@@ -44,7 +44,7 @@ func (a *app) seccompExplainCommand() *cli.Command {
 			&cli.BoolFlag{Name: "json", Usage: "print JSON", Destination: &asJSON},
 		},
 		OnUsageError: a.usageError,
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: a.act(func(ctx context.Context, c invocation) error {
 			if err := a.arguments(ctx, c, 2, 8); err != nil {
 				return err
 			}
@@ -69,7 +69,7 @@ func (a *app) seccompExplainCommand() *cli.Command {
 				return err
 			}
 			return printAnswer(answer, asJSON)
-		},
+		}),
 	}
 }
 
@@ -146,7 +146,7 @@ func (a *app) seccompDisasmCommand() *cli.Command {
 			&cli.BoolFlag{Name: "raw", Usage: "write the filter itself, an array of struct sock_filter, for other tools", Destination: &raw},
 		},
 		OnUsageError: a.usageError,
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: a.act(func(ctx context.Context, c invocation) error {
 			if err := a.arguments(ctx, c, 0, 1); err != nil {
 				return err
 			}
@@ -164,7 +164,7 @@ func (a *app) seccompDisasmCommand() *cli.Command {
 			}
 			_, err = os.Stdout.Write(out)
 			return err
-		},
+		}),
 	}
 }
 

@@ -24,7 +24,7 @@ func (a *app) specCommand() *cli.Command {
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "write it to `FILE` in the bundle instead of config.json", Destination: &file},
 			&cli.BoolFlag{Name: "rootless", Usage: "one that a user without privileges can start", Destination: &rootless},
 		},
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: a.act(func(ctx context.Context, c invocation) error {
 			if err := a.arguments(ctx, c, 0, 0); err != nil {
 				return err
 			}
@@ -32,7 +32,7 @@ func (a *app) specCommand() *cli.Command {
 				file = spec.ConfigName
 			}
 			return writeSpec(bundle, file, rootless)
-		},
+		}),
 	}
 }
 

@@ -14,7 +14,7 @@ func (a *app) startCommand() *cli.Command {
 	return &cli.Command{
 		Name: "start", Usage: "let a created container run", ArgsUsage: "<container-id>",
 		Description: "Returns when the container's program runs, or with the reason why it cannot. If\n$NOTIFY_SOCKET is set it waits until the program has said that it is ready.",
-		Action: a.onContainer(func(ctx context.Context, _ *cli.Command, c *runtime.Container) error {
+		Action: a.onContainer(func(ctx context.Context, _ invocation, c *runtime.Container) error {
 			begin := time.Now()
 			err := a.startAlone(ctx, startOptions(), c.Start)
 			if err == nil {

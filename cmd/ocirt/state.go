@@ -17,7 +17,7 @@ func (a *app) stateCommand() *cli.Command {
 	return &cli.Command{
 		Name: "state", Usage: "print the state of a container as JSON", ArgsUsage: "<container-id>",
 		Description: "The status is creating, created, running, paused or stopped; a stopped container has\npid 0.",
-		Action: a.onContainer(func(_ context.Context, _ *cli.Command, c *runtime.Container) error {
+		Action: a.onContainer(func(_ context.Context, _ invocation, c *runtime.Container) error {
 			s, err := c.State()
 			if err != nil {
 				return err

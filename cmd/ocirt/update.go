@@ -18,7 +18,7 @@ func (a *app) updateCommand() *cli.Command {
 		Name: "update", Usage: "change the limits of a container", ArgsUsage: "<container-id>",
 		Description: "What is not named stays as it is. Amounts of memory are bytes, or have a unit: 512m, 2g;\n-1 is no limit. --resources takes JSON as in linux.resources of config.json, and the\nother flags do not count then.",
 		Flags:       updateFlags(),
-		Action: a.onContainer(func(ctx context.Context, c *cli.Command, container *runtime.Container) error {
+		Action: a.onContainer(func(ctx context.Context, c invocation, container *runtime.Container) error {
 			r, err := a.askedResources(c)
 			if err != nil {
 				return err
@@ -44,7 +44,7 @@ func updateFlags() []cli.Flag {
 }
 
 // askedResources are the limits that the command line names.
-func (a *app) askedResources(c *cli.Command) (*specs.LinuxResources, error) {
+func (a *app) askedResources(c invocation) (*specs.LinuxResources, error) {
 	if file := c.String("resources"); file != "" {
 		for _, l := range limitFlags() {
 			if c.IsSet(l.name) {

@@ -22,7 +22,7 @@ func (a *app) validateCommand() *cli.Command {
 			&cli.BoolFlag{Name: "json", Usage: "print JSON", Destination: &asJSON},
 			&cli.BoolFlag{Name: "strict", Usage: "warnings are errors, and so are properties that nobody knows", Destination: &strict},
 		},
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: a.act(func(ctx context.Context, c invocation) error {
 			if err := a.arguments(ctx, c, 0, 1); err != nil {
 				return err
 			}
@@ -46,7 +46,7 @@ func (a *app) validateCommand() *cli.Command {
 				return exitCode(1)
 			}
 			return nil
-		},
+		}),
 	}
 }
 
