@@ -38,7 +38,10 @@ func (a *app) quickly(ctx context.Context, root, c *cli.Command, args []string) 
 	if !ok || len(rest) == 0 || rest[0] != c.Name || len(c.Commands) > 0 || a.do == nil {
 		return false, nil
 	}
-	if t.args, ok = t.flags(c.Flags, rest[1:]); !ok || c.StopOnNthArg == nil && slices.ContainsFunc(t.args, isFlag) {
+	if t.args, ok = t.flags(c.Flags, rest[1:]); !ok || slices.Contains(t.args, "--") {
+		return false, nil
+	}
+	if c.StopOnNthArg == nil && slices.ContainsFunc(t.args, isFlag) { // behind the arguments
 		return false, nil
 	}
 	if len(t.args) > 0 && (t.args[0] == "" || t.args[0] == "help" || t.args[0] == "h") {
@@ -158,7 +161,7 @@ func (t *typed) assign(f cli.Flag, value string) bool {
 		}
 		*f.Destination = n
 	case *cli.StringSliceFlag:
-		if list.Destination == nil || strings.TrimSpace(value) != value {
+		if list.Destination == nil || strings.TrimSpace(value) != value || strings.Contains(value, ",") {
 			return false
 		}
 		*list.Destination = append(*list.Destination, value)
