@@ -13,7 +13,6 @@ import (
 
 	"github.com/ocirt/ocirt/runtime/internal/launch"
 	"github.com/ocirt/ocirt/runtime/internal/lsm"
-	"github.com/ocirt/ocirt/runtime/internal/ns"
 	"github.com/ocirt/ocirt/runtime/internal/plan"
 	"github.com/ocirt/ocirt/runtime/internal/process"
 	"github.com/ocirt/ocirt/runtime/internal/rdt"
@@ -45,8 +44,9 @@ type CreateOptions struct {
 	NoPivot      bool // move and chroot instead of pivot_root, for a root on a ramdisk
 	NoNewKeyring bool // keep the caller's session keyring
 
-	// Hold keeps the container locked until it is started or closed: nobody else can do
-	// anything to it in between, so Start need not look what has become of it.
+	// Hold keeps the container locked until it is started: nobody else can do anything to it
+	// in between, so Start need not look what has become of it. If it is not started by this
+	// process it ends with it, or when it is closed.
 	Hold bool
 
 	// ListenNames are the names of ListenFiles, separated by colons (sd_listen_fds(3));
@@ -112,21 +112,6 @@ func (rt *Runtime) Create(ctx context.Context, id string, b *spec.Bundle, o Crea
 		}
 	}()
 	return m.make(ctx)
-}
-
-// Ready starts the thread that the next Create needs. A program that has something else to do
-// first, such as to read its command line, saves the time that the kernel takes for it.
-func Ready() { launch.Ready() }
-
-// birthplace starts the thread that init is born of, if it is born of one: it makes the
-// namespaces while everything else is checked and compiled. If that finds a mistake they are
-// gone with the thread.
-func birthplace(b *spec.Bundle) *launch.Thread {
-	set := ns.Compile(&step.Input{Bundle: b})
-	if !set.Direct() {
-		return nil
-	}
-	return launch.NewThread(set.ThreadFlags())
 }
 
 // claim makes the container's state directory; from then on there is something to roll back.
@@ -326,12 +311,13 @@ func (m *making) make(ctx context.Context) (_ *Container, err error) {
 		return nil, err
 	}
 	c.rec = m.rec
-	if err := init.Release(); err != nil {
-		return nil, err
-	}
 	if !m.options.Hold {
+		if err := init.Release(); err != nil {
+			return nil, err
+		}
 		m.dir.Unlock()
 	}
+	init.Keep()
 	return c, nil
 }
 

@@ -153,6 +153,11 @@ func (c *Container) release(conn int, b *spec.Bundle) error {
 	if err := unix.Send(conn, []byte{1}, unix.MSG_NOSIGNAL); err != nil {
 		return fmt.Errorf("cannot speak to init: %w", err)
 	}
+	if c.self != nil {
+		if err := c.self.init.Release(); err != nil {
+			return err
+		}
+	}
 	withdrawn, err := c.taken(conn)
 	if err != nil {
 		return err

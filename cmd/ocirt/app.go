@@ -86,7 +86,7 @@ func (a *app) dispatch(args []string) error {
 	}
 	name := commandName(args[1:])
 	if name == "run" || name == "create" {
-		runtime.Ready()
+		runtime.Ready(nil)
 	}
 	all := makers()
 	i := slices.IndexFunc(all, func(m maker) bool { return m.name == name })

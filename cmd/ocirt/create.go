@@ -64,6 +64,7 @@ func (cr *creation) create(ctx context.Context, c invocation) error {
 	if err != nil {
 		return err
 	}
+	runtime.Ready(b)
 	container, err := cr.makeAlone(ctx, c.Args().First(), b)
 	if err != nil {
 		return err

@@ -92,6 +92,7 @@ func (r *running) run(ctx context.Context, cr *creation, id string) (status int,
 	if err := needsTerminal(b, cr); err != nil {
 		return 0, err
 	}
+	runtime.Ready(b)
 	if !cr.detach {
 		r.signals = r.app.holdSignals()
 		cr.ready = r.signals.ready

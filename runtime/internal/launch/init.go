@@ -23,23 +23,30 @@ type Init struct {
 // Restored is the first process of a container that was not made here: it runs already.
 func Restored(pid int, master *os.File) *Init { return &Init{Pid: pid, Master: master, sock: -1} }
 
-// Release tells init that everything about it is recorded: from now on it waits for start
-// whatever becomes of this process.
-func (i *Init) Release() error {
-	defer i.close()
-	if err := unix.Send(i.sock, []byte{1}, unix.MSG_NOSIGNAL); err != nil {
-		return fmt.Errorf("cannot speak to init: %w", err)
-	}
+// Keep lets the container have what it was lent.
+func (i *Init) Keep() {
 	for _, loan := range i.loans {
 		loan.Keep()
 	}
 	i.loans = nil
+}
+
+// Release tells init that everything about it is recorded: from now on it waits for start
+// whatever becomes of this process. It does nothing if that was told already.
+func (i *Init) Release() error {
+	if i.sock < 0 {
+		return nil
+	}
+	defer i.Close()
+	if err := unix.Send(i.sock, []byte{1}, unix.MSG_NOSIGNAL); err != nil {
+		return fmt.Errorf("cannot speak to init: %w", err)
+	}
 	return nil
 }
 
 // Abort kills and reaps init, after what it was lent has been taken back.
 func (i *Init) Abort() error {
-	defer i.close()
+	defer i.Close()
 	err := giveBack(i.loans)
 	i.loans = nil
 	if i.Master != nil {
@@ -64,7 +71,8 @@ func giveBack(loans []step.Loan) error {
 	return errors.Join(errs...)
 }
 
-func (i *Init) close() {
+// Close ends the conversation with init, which ends if it was not released.
+func (i *Init) Close() {
 	if i.sock >= 0 {
 		unix.Close(i.sock)
 		i.sock = -1

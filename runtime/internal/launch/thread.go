@@ -65,6 +65,9 @@ func startThread() *Thread {
 	return t
 }
 
+// Makes reports whether these are the namespaces that the thread makes. Nil makes none.
+func (t *Thread) Makes(flags uintptr) bool { return t != nil && t.flags == flags }
+
 // Begin lets the thread run f, which is told whether the namespaces are made. Wait returns
 // when it has.
 func (t *Thread) Begin(f func(made error)) {
