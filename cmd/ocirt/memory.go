@@ -19,9 +19,12 @@ const (
 
 // A programHeader is that of a 64-bit file.
 type programHeader struct {
-	kind, flags                uint32
-	offset, addr, phys, onDisk uint64
-	size, align                uint64
+	kind, flags uint32
+	_           uint64 // place in the file
+	addr        uint64
+	_, _        uint64 // physical address, size in the file
+	size        uint64
+	_           uint64 // alignment
 }
 
 // dropPages gives back the pages of this program that can be read from its file again: two
