@@ -3,6 +3,7 @@ package tour
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"testing"
@@ -96,6 +97,10 @@ func TestHookIsInterruptedInStart(t *testing.T) {
 // done later does not happen.
 func TestSignalsThatInterruptHooks(t *testing.T) {
 	for _, sig := range []unix.Signal{unix.SIGINT, unix.SIGHUP} {
+		// What is ignored here, as by nohup, is ignored by the runtime, too; what is caught is not.
+		caught := make(chan os.Signal, 1)
+		signal.Notify(caught, sig)
+		defer signal.Stop(caught)
 		for _, command := range []string{"create", "run"} {
 			t.Run(unix.SignalName(sig)+"/"+command, func(t *testing.T) {
 				s := asRoot(t)
