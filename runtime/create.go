@@ -103,6 +103,9 @@ func (rt *Runtime) Create(ctx context.Context, id string, b *spec.Bundle, o Crea
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
+	if err := m.begin(); err != nil {
+		return nil, err
+	}
 	if err := m.claim(id); err != nil {
 		return nil, err
 	}
@@ -112,6 +115,24 @@ func (rt *Runtime) Create(ctx context.Context, id string, b *spec.Bundle, o Crea
 		}
 	}()
 	return m.make(ctx)
+}
+
+// begin begins what needs no state directory: see launch.Begin.
+func (m *making) begin() (err error) {
+	if m.listener, err = newStartSocket(); err != nil {
+		return err
+	}
+	m.draft = &draft{making: m}
+	m.launch, err = launch.Begin(launch.Request{
+		Born: m.draft.write, Input: m.input, Plan: m.plan, Host: m.host, Files: m.files(), Listener: m.listener,
+		Agent: m.agent(), Thread: m.thread, Builder: m.rt.builderFile,
+	})
+	return err
+}
+
+// files are the descriptors of the container's process.
+func (m *making) files() []*os.File {
+	return append(append(m.options.Stdio[:], m.options.ListenFiles...), m.options.ExtraFiles...)
 }
 
 // claim makes the container's state directory; from then on there is something to roll back.
@@ -141,6 +162,11 @@ type making struct {
 	pidFile *pidFile
 	resctrl []string // resource groups that delete will have to remove
 	thread  *launch.Thread
+
+	// Of Create alone, from begin.
+	launch   *launch.Launch
+	listener *os.File // the start socket
+	draft    *draft
 }
 
 // prepare does what has no side effects: every mistake that can be found now leaves
@@ -202,8 +228,14 @@ func (rt *Runtime) prepare(id string, b *spec.Bundle, o CreateOptions) (_ *makin
 
 // close lets go of what prepare opened; it may be called twice.
 func (m *making) close() {
+	if m.launch != nil {
+		m.launch.Close()
+	}
 	m.thread.Close()
-	m.thread = nil
+	if m.listener != nil {
+		m.listener.Close()
+		m.listener = nil
+	}
 	m.disconnect()
 	m.pidFile.close()
 }
@@ -273,23 +305,17 @@ func (rt *Runtime) warnCapabilities(missing, unraised []string, said map[string]
 // make carries the plan out. Init is told to wait for start only when the record names it:
 // until then it ends by itself if this process does.
 func (m *making) make(ctx context.Context) (_ *Container, err error) {
-	listener, err := listen(m.dir)
-	if err != nil {
+	if err := listen(m.listener, m.dir); err != nil {
 		return nil, err
 	}
-	defer listener.Close()
 	if err := m.makeNotifyDir(); err != nil {
 		return nil, err
 	}
 	if err := m.giveStreams(); err != nil {
 		return nil, err
 	}
-	files := append(append(m.options.Stdio[:], m.options.ListenFiles...), m.options.ExtraFiles...)
-	m.rec.Descriptors = descriptorNames(files)
-	draft := &draft{making: m}
-	init, err := launch.Create(launch.Request{
-		Born: draft.write, Input: m.input, Plan: m.plan, Host: m.host, Files: files, Listener: listener, Agent: m.agent(), Thread: m.thread, Dir: m.dir.Path(), Builder: m.rt.builderFile,
-	})
+	m.rec.Descriptors = descriptorNames(m.files())
+	init, err := m.launch.Create(m.dir.Path())
 	if err != nil {
 		return nil, err
 	}
@@ -307,7 +333,7 @@ func (m *making) make(ctx context.Context) (_ *Container, err error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, &StepError{ID: m.rec.ID, Where: "builder", Err: err}
 	}
-	if err := draft.save(init); err != nil {
+	if err := m.draft.save(init); err != nil {
 		return nil, err
 	}
 	c.rec = m.rec

@@ -21,22 +21,25 @@ func socketAddr(dir *store.Dir) *unix.SockaddrUnix {
 	return &unix.SockaddrUnix{Name: "/proc/self/fd/" + strconv.Itoa(dir.FD()) + "/" + startSocket}
 }
 
-// listen makes the start socket.
-func listen(dir *store.Dir) (*os.File, error) {
+// newStartSocket makes the start socket; it has no name yet.
+func newStartSocket() (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the start socket: %w", err)
 	}
-	f := os.NewFile(uintptr(fd), startSocket)
+	return os.NewFile(uintptr(fd), startSocket), nil
+}
+
+// listen gives the start socket its name and lets it listen.
+func listen(socket *os.File, dir *store.Dir) error {
+	fd := int(socket.Fd())
 	if err := unix.Bind(fd, socketAddr(dir)); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("cannot name the start socket: %w", err)
+		return fmt.Errorf("cannot name the start socket: %w", err)
 	}
 	if err := unix.Listen(fd, 8); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("cannot listen on the start socket: %w", err)
+		return fmt.Errorf("cannot listen on the start socket: %w", err)
 	}
-	return f, nil
+	return nil
 }
 
 // connect connects to the start socket.

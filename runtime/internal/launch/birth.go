@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -17,13 +18,13 @@ import (
 // birth does the steps of the host section and starts init. The kernel needs as long for
 // init as for the cgroups, so both are made at once where init can be told of the groups
 // later. Systemd makes them for a process that lives.
-func (l *launch) birth(joined []*os.File, later int) error {
+func (l *Launch) birth(later int) error {
 	if later == 0 && !l.held() {
 		if err := l.doHost(); err != nil {
 			return err
 		}
 	}
-	started, host := l.beginStart(joined, later), error(nil)
+	started, host := l.beginStart(), error(nil)
 	if later > 0 && !l.held() {
 		host = l.doHost()
 	}
@@ -37,20 +38,53 @@ func (l *launch) birth(joined []*os.File, later int) error {
 	return err
 }
 
+// A beginning is the part of start that was begun before there is a container.
+type beginning struct {
+	yes    bool
+	goOn   gate // with starting init, or not
+	told   bool // which it is
+	gaveUp bool
+	err    error // of start
+}
+
+// beginWriting lets the thread write the program, if all is known that the program will inherit: the
+// tasks files are not, but where init gets them by message.
+func (l *Launch) beginWriting() {
+	named := func(c step.Cgroup) bool { return c.Name != "" }
+	if l.Thread == nil || l.later() == 0 && !l.held() && slices.ContainsFunc(l.Input.Cgroups, named) {
+		return
+	}
+	l.begun.yes, l.begun.goOn = true, newGate()
+	l.Thread.Begin(func(made error) { l.begun.err = l.start(made) })
+}
+
+// giveUp lets a thread that waits for Create do so no longer.
+func (l *Launch) giveUp() {
+	if l.begun.yes && !l.begun.told {
+		l.begun.told, l.begun.gaveUp = true, true
+		l.begun.goOn.open()
+	}
+}
+
 // beginStart lets start run beside this thread; started waits for its end.
-func (l *launch) beginStart(joined []*os.File, later int) (started func() error) {
+func (l *Launch) beginStart() (started func() error) {
 	var err error
-	if l.Thread != nil {
-		l.Thread.Begin(func(made error) { err = l.start(joined, later, made) })
+	switch {
+	case l.begun.yes:
+		l.begun.told = true
+		l.begun.goOn.open()
+		return func() error { l.Thread.Wait(); return l.begun.err }
+	case l.Thread != nil:
+		l.Thread.Begin(func(made error) { err = l.start(made) })
 		return func() error { l.Thread.Wait(); return err }
 	}
 	done := make(chan error, 1)
-	go func() { done <- l.start(joined, later, nil) }()
+	go func() { done <- l.start(nil) }()
 	return func() error { return <-done }
 }
 
 // doHost does the steps of the host section.
-func (l *launch) doHost() error {
+func (l *Launch) doHost() error {
 	for i, e := range l.Plan.Host {
 		s, ok := e.Step.(step.HostStep)
 		if !ok {
@@ -64,7 +98,7 @@ func (l *launch) doHost() error {
 }
 
 // doHeld does the steps of the host section for init, which waits for its groups.
-func (l *launch) doHeld() error {
+func (l *Launch) doHeld() error {
 	l.Host.Pid = l.init()
 	if err := l.doHost(); err != nil {
 		return err
@@ -73,7 +107,7 @@ func (l *launch) doHeld() error {
 }
 
 // start writes the program and starts it, if the thread it runs on could make its namespaces.
-func (l *launch) start(joined []*os.File, later int, made error) error {
+func (l *Launch) start(made error) error {
 	if made != nil {
 		return l.explain("", fmt.Errorf("cannot start init: %w", made))
 	}
@@ -84,19 +118,18 @@ func (l *launch) start(joined []*os.File, later int, made error) error {
 	l.sock = pair[0]
 	theirs := os.NewFile(uintptr(pair[1]), "init")
 	defer theirs.Close()
-	p := &entry.Program{}
+	p, later := &entry.Program{}, l.later()
 	l.program = p
-	p.SetFallbackDir(l.Dir)
 	p.FirstFile(l.Input.KeepFDs())
 	p.ReportTo(p.Inherit(theirs))
 	listener := p.Inherit(l.Listener)
 	enter := ns.Enter{Program: p, First: l.Plan.Number("enter") + len(l.Plan.Before), Keep: listener + 1, Before: l.before, Give: l.give, Later: later, Hold: l.held()}
-	if later == 0 {
+	if later == 0 && !l.begun.yes {
 		for _, t := range l.Host.Tasks {
 			enter.Tasks = append(enter.Tasks, p.Inherit(t))
 		}
 	}
-	for _, f := range joined {
+	for _, f := range l.joined {
 		fd := -1
 		if f != nil {
 			fd = p.Inherit(f)
@@ -116,12 +149,20 @@ func (l *launch) start(joined []*os.File, later int, made error) error {
 	if err := l.lowerProcess(listener); err != nil {
 		return err
 	}
+	if l.begun.yes {
+		if l.begun.goOn.wait(); l.begun.gaveUp {
+			return errGivenUp
+		}
+		if later == 0 && len(l.Host.Tasks) > 0 {
+			return fmt.Errorf("bug in ocirt: %d tasks files that the program does not know", len(l.Host.Tasks))
+		}
+	}
 	return l.fork(later)
 }
 
 // later is how many tasks files init can be given after its birth: one for each hierarchy,
 // if all are of version 1 (a version 2 group is joined at birth) and none can be left out.
-func (l *launch) later() int {
+func (l *Launch) later() int {
 	if l.Input.Options.Rootless || len(l.Plan.Host) == 0 {
 		return 0
 	}
@@ -139,10 +180,10 @@ func (l *launch) later() int {
 
 // held reports whether init waits for its cgroups to be made: systemd makes them, and only
 // for a process that lives.
-func (l *launch) held() bool { return l.Input.Unit.Name != "" }
+func (l *Launch) held() bool { return l.Input.Unit.Name != "" }
 
 // sendTasks gives init the tasks files, by which it joins its cgroups.
-func (l *launch) sendTasks(n int) error {
+func (l *Launch) sendTasks(n int) error {
 	if len(l.Host.Tasks) != n || l.Host.CgroupFD != nil {
 		return fmt.Errorf("bug in ocirt: %d cgroups to join, not %d", len(l.Host.Tasks), n)
 	}
@@ -160,7 +201,8 @@ func (l *launch) sendTasks(n int) error {
 }
 
 // fork starts the program.
-func (l *launch) fork(later int) error {
+func (l *Launch) fork(later int) error {
+	l.program.SetFallbackDir(l.dir)
 	attr := &syscall.SysProcAttr{Cloneflags: l.Plan.Namespaces.CloneFlags() &^ l.Plan.Namespaces.ThreadFlags()}
 	if later == 0 && l.Host.CgroupFD != nil && l.Plan.Namespaces.Direct() {
 		attr.UseCgroupFD, attr.CgroupFD = true, int(l.Host.CgroupFD.Fd())

@@ -11,7 +11,7 @@ import (
 
 // beginBuilding lets the thread that builds do what needs nothing of init, which is on its
 // way into its cgroups meanwhile.
-func (l *launch) beginBuilding() {
+func (l *Launch) beginBuilding() {
 	if l.Thread == nil || l.Plan.Namespaces.BuilderFlags()&^unix.CLONE_NEWCGROUP != 0 {
 		return
 	}
@@ -28,12 +28,12 @@ func (l *launch) beginBuilding() {
 	})
 }
 
-func (l *launch) newSandbox() *step.Sandbox {
+func (l *Launch) newSandbox() *step.Sandbox {
 	return &step.Sandbox{Input: l.Input, Pid: l.init(), Context: l.Host.Context, Warn: l.Host.Warn}
 }
 
 // build lets the builder do the sandbox section, and tells init what it found.
-func (l *launch) build() error {
+func (l *Launch) build() error {
 	if l.wire >= 0 {
 		return l.buildRemote()
 	}
@@ -71,7 +71,7 @@ func (l *launch) build() error {
 }
 
 // closeSandbox lets go of what the builder had open. Its thread must have nothing to do.
-func (l *launch) closeSandbox() {
+func (l *Launch) closeSandbox() {
 	if s := l.sandbox; s != nil {
 		closeFiles([]*os.File{s.Root, s.Proc, s.Cwd, s.Console, s.Master})
 		l.sandbox = nil
@@ -80,7 +80,7 @@ func (l *launch) closeSandbox() {
 
 // tailBesideInit reports whether the last of the host's steps can be done while init, which
 // has what it needs, prepares itself. It does not go on before they are done.
-func (l *launch) tailBesideInit() bool {
+func (l *Launch) tailBesideInit() bool {
 	for _, e := range l.Plan.Sandbox[hostTail(l.Plan.Sandbox):] {
 		if s, ok := e.Step.(interface{ BesideInit() bool }); !ok || !s.BesideInit() {
 			return false
@@ -90,7 +90,7 @@ func (l *launch) tailBesideInit() bool {
 }
 
 // buildHere does the sandbox section on this thread, in the namespaces of a process.
-func (l *launch) buildHere(pidfd, flags int, sandbox *step.Sandbox) error {
+func (l *Launch) buildHere(pidfd, flags int, sandbox *step.Sandbox) error {
 	if flags != 0 {
 		if err := unix.Setns(pidfd, flags); err != nil {
 			return fmt.Errorf("cannot enter the container's namespaces: %w", err)
@@ -108,7 +108,7 @@ func (l *launch) buildHere(pidfd, flags int, sandbox *step.Sandbox) error {
 }
 
 // buildStep does a step of the sandbox section.
-func (l *launch) buildStep(e step.Entry, sandbox *step.Sandbox) (err error) {
+func (l *Launch) buildStep(e step.Entry, sandbox *step.Sandbox) (err error) {
 	switch s := e.Step.(type) {
 	case step.SandboxStep:
 		err = s.Do(sandbox)
@@ -124,7 +124,7 @@ func (l *launch) buildStep(e step.Entry, sandbox *step.Sandbox) (err error) {
 }
 
 // onHost does a step in ocirt's own namespaces while the builder waits: on another thread.
-func (l *launch) onHost(s step.HostStep) error {
+func (l *Launch) onHost(s step.HostStep) error {
 	l.Host.Pid = l.init()
 	result := make(chan error)
 	go func() { result <- s.Do(l.Host) }()

@@ -33,7 +33,7 @@ type heard struct {
 
 // converse serves init until it is ready: ocirt's side of the conversation whose other
 // side is written by ns.Lower and plan.WaitForGo.
-func (l *launch) converse() error {
+func (l *Launch) converse() error {
 	// While the kernel makes init's namespaces, the host's part can be done.
 	if err := l.open(); err != nil {
 		return err
@@ -85,7 +85,7 @@ func (l *launch) converse() error {
 }
 
 // giveListener gives the agent the listener that has come, once init's pid is known.
-func (l *launch) giveListener(known bool) error {
+func (l *Launch) giveListener(known bool) error {
 	if !known {
 		return nil
 	}
@@ -93,17 +93,17 @@ func (l *launch) giveListener(known bool) error {
 }
 
 // tellsPid reports whether a record tells the pid of a new process.
-func (l *launch) tellsPid(r entry.Record) bool {
+func (l *Launch) tellsPid(r entry.Record) bool {
 	return r.Errno == 0 && (r.Call == l.points.Builder || r.Call == l.points.Forked)
 }
 
 // isNew reports whether a pid is that of a child not known yet. A process of a namespace
 // that is joined may be able to speak in the name of one that has just arrived there. It
 // must not make us act on a process that is not our child, or on all there are.
-func (l *launch) isNew(pid int) bool { return isChild(pid) && !slices.Contains(l.pids, pid) }
+func (l *Launch) isNew(pid int) bool { return isChild(pid) && !slices.Contains(l.pids, pid) }
 
 // handle acts on a record that is not a failure.
-func (l *launch) handle(r entry.Record, files []*os.File, h *heard) error {
+func (l *Launch) handle(r entry.Record, files []*os.File, h *heard) error {
 	if l.tellsPid(r) && !l.isNew(int(r.Value)) {
 		closeFiles(files)
 		return fmt.Errorf("bug in ocirt: process %d is no new child", r.Value)
@@ -141,7 +141,7 @@ func (l *launch) handle(r entry.Record, files []*os.File, h *heard) error {
 var errHelper = errors.New("a helper of init ended before it was done")
 
 // watch waits for the next record, or for the end of a child of ours without one.
-func (l *launch) watch(pid int) error {
+func (l *Launch) watch(pid int) error {
 	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return fmt.Errorf("cannot watch a helper of init: %w", err)
@@ -165,7 +165,7 @@ func (l *launch) watch(pid int) error {
 }
 
 // receive reads one record. The end of the file means that init has gone.
-func (l *launch) receive() (entry.Record, []*os.File, error) {
+func (l *Launch) receive() (entry.Record, []*os.File, error) {
 	b, files, err := linux.Receive(l.sock, entry.RecordSize, maxFiles)
 	if err != nil {
 		return entry.Record{}, nil, fmt.Errorf("cannot hear init: %w", err)
@@ -182,7 +182,7 @@ func (l *launch) receive() (entry.Record, []*os.File, error) {
 }
 
 // fault makes an error of a call that failed in init.
-func (l *launch) fault(r entry.Record) error { return Fault(l.Input, l.program, l.Plan, r) }
+func (l *Launch) fault(r entry.Record) error { return Fault(l.Input, l.program, l.Plan, r) }
 
 // Fault makes an error of a failure that a process reported, with the step it belongs to.
 func Fault(in *step.Input, p *entry.Program, pl *plan.Plan, r entry.Record) error {
@@ -241,7 +241,7 @@ func isEnter(pl *plan.Plan, n int) bool {
 }
 
 // explain adds what is known about a failure to make namespaces.
-func (l *launch) explain(sentence string, err error) error {
+func (l *Launch) explain(sentence string, err error) error {
 	var errno unix.Errno
 	if errors.As(err, &errno) {
 		if hint := l.Plan.Namespaces.Explain(errno); hint != "" {
@@ -251,7 +251,7 @@ func (l *launch) explain(sentence string, err error) error {
 	return &step.Error{Step: sentence, From: "/linux/namespaces", Where: "host", Err: err}
 }
 
-func (l *launch) writeMaps() error {
+func (l *Launch) writeMaps() error {
 	if err := l.Plan.Namespaces.WriteMaps(l.init()); err != nil {
 		n := l.Plan.Number("enter") + len(l.Plan.Before) + len(l.Plan.Namespaces.Join) + 1
 		e, _ := l.Plan.Step(n)
@@ -261,7 +261,7 @@ func (l *launch) writeMaps() error {
 }
 
 // goOn sends init the byte it waits for.
-func (l *launch) goOn() error {
+func (l *Launch) goOn() error {
 	if err := unix.Send(l.sock, []byte{1}, unix.MSG_NOSIGNAL); err != nil && err != unix.EPIPE {
 		return fmt.Errorf("cannot speak to init: %w", err)
 	}
@@ -269,7 +269,7 @@ func (l *launch) goOn() error {
 }
 
 // open lets the steps of the sandbox section open what only the host can give.
-func (l *launch) open() error {
+func (l *Launch) open() error {
 	for i, e := range l.Plan.Sandbox {
 		o, ok := e.Step.(step.Opener)
 		if !ok {
@@ -286,7 +286,7 @@ func (l *launch) open() error {
 
 // take gives the descriptors that init made to the steps that asked for them. A Giver gets
 // as many as it returned slots, which is always one so far.
-func (l *launch) take(files []*os.File) error {
+func (l *Launch) take(files []*os.File) error {
 	for i, e := range l.Plan.Sandbox {
 		if _, ok := e.Step.(step.Giver); !ok {
 			continue
@@ -301,7 +301,7 @@ func (l *launch) take(files []*os.File) error {
 }
 
 // send tells init what the builder found.
-func (l *launch) send(b *step.Sandbox) error {
+func (l *Launch) send(b *step.Sandbox) error {
 	payload := make([]byte, step.HomeSize, step.HomeSize+len(b.Exec)+1)
 	if len(b.Home) >= step.HomeSize || len(b.Exec) >= step.ExecSize {
 		return fmt.Errorf("bug in ocirt: %d bytes of HOME, %d of the path to execute", len(b.Home), len(b.Exec))

@@ -31,8 +31,8 @@ func TestPidsOfStrangers(t *testing.T) {
 		reap(child)
 	}()
 	const builder, forked = 2, 6
-	talking := func() *launch {
-		l := &launch{pids: []int{1 << 22}, points: ns.Points{Maps: 1, Builder: builder, Entered: 5, Forked: forked}}
+	talking := func() *Launch {
+		l := &Launch{pids: []int{1 << 22}, points: ns.Points{Maps: 1, Builder: builder, Entered: 5, Forked: forked}}
 		l.Input = &step.Input{}
 		return l
 	}

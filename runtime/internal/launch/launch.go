@@ -21,10 +21,9 @@ type Request struct {
 	Plan     *plan.Plan
 	Host     *step.Host
 	Files    []*os.File // descriptors 0 to Input.KeepFDs()-1 of the container's process
-	Listener *os.File   // the start socket, listening
+	Listener *os.File   // the start socket; it listens when Create is called
 	Agent    Agent      // gets the listener, if the container's filter has one that is loaded before start
 	Thread   *Thread    // with the namespaces of Plan.Namespaces.ThreadFlags, if that is Direct
-	Dir      string     // for init's image where the host forbids executable memory files
 
 	// Born is told init's pid and how many calls its program has, if it is Direct, when there is
 	// time: while the sandbox is built.
@@ -35,9 +34,11 @@ type Request struct {
 	Builder func(hidden bool) (*os.File, error)
 }
 
-// A launch is a Create in progress.
-type launch struct {
+// A Launch carries a plan out.
+type Launch struct {
 	Request
+	dir     string     // see Create
+	joined  []*os.File // the namespaces to join
 	program *entry.Program
 	points  ns.Points
 	ready   int                // index of the call that reports readiness
@@ -52,22 +53,31 @@ type launch struct {
 		steps int
 		err   error
 	}
+	begun beginning
 
 	handOver handOver
 }
 
-// Create carries the plan out up to the point where init waits for start. If it returns an
-// error, no process is left; what HostSteps made is the caller's to undo.
-func Create(r Request) (_ *Init, err error) {
-	l := &launch{Request: r, sock: -1, wire: -1, opened: map[int][]*os.File{}}
-	defer l.close()
-	joined, err := r.Plan.Namespaces.OpenJoined()
-	if err != nil {
+// Begin begins what has no side effects: with a thread, to write init's program. Create goes on
+// with it; Close gives it up.
+func Begin(r Request) (_ *Launch, err error) {
+	l := &Launch{Request: r, sock: -1, wire: -1, opened: map[int][]*os.File{}}
+	if l.joined, err = r.Plan.Namespaces.OpenJoined(); err != nil {
+		l.Close()
 		return nil, &step.Error{Where: "host", Err: err}
 	}
-	defer closeFiles(joined)
+	l.beginWriting()
+	return l, nil
+}
+
+// Create carries the plan out up to the point where init waits for start. If it returns an
+// error, no process is left; what HostSteps made is the caller's to undo. Dir is for init's
+// image where the host forbids executable memory files.
+func (l *Launch) Create(dir string) (_ *Init, err error) {
+	defer l.Close()
+	l.dir = dir
 	later := l.later()
-	err = l.birth(joined, later)
+	err = l.birth(later)
 	defer func() {
 		if err != nil {
 			loans := giveBack(l.Host.Loans)
@@ -95,13 +105,13 @@ func Create(r Request) (_ *Init, err error) {
 }
 
 // before lowers the steps that are done with the host's privileges.
-func (l *launch) before(p *entry.Program) error {
+func (l *Launch) before(p *entry.Program) error {
 	return lower(&step.Init{Program: p, Input: l.Input}, l.Plan.Number("enter"), l.Plan.Before)
 }
 
 // give lets the steps of the sandbox section write the calls that only init can make. The
 // order of the slots is that of the steps.
-func (l *launch) give(p *entry.Program, proc ns.OpenProc) (slots []entry.Slot, err error) {
+func (l *Launch) give(p *entry.Program, proc ns.OpenProc) (slots []entry.Slot, err error) {
 	for i, e := range l.Plan.Sandbox {
 		g, ok := e.Step.(step.Giver)
 		if !ok {
@@ -125,7 +135,7 @@ func (l *launch) give(p *entry.Program, proc ns.OpenProc) (slots []entry.Slot, e
 }
 
 // lowerProcess writes the process section.
-func (l *launch) lowerProcess(listener int) error {
+func (l *Launch) lowerProcess(listener int) error {
 	in := &step.Init{
 		Program: l.program, Input: l.Input, Listener: listener,
 		Cwd: l.points.Cwd, Console: l.points.Console,
@@ -156,12 +166,12 @@ func lower(in *step.Init, first int, entries []step.Entry) error {
 }
 
 // init is the pid of the process that is, or will be, the container's first.
-func (l *launch) init() int { return l.pids[len(l.pids)-1] }
+func (l *Launch) init() int { return l.pids[len(l.pids)-1] }
 
 // abort kills and reaps what was started, and adds to the error how init ended if it ended
 // by itself. Killing a child that has gone is not an error, and it cannot hit another
 // process: only we can reap it.
-func (l *launch) abort(cause error) error {
+func (l *Launch) abort(cause error) error {
 	l.drain()
 	for i, pid := range l.pids {
 		var ws unix.WaitStatus
@@ -188,7 +198,7 @@ func (l *launch) abort(cause error) error {
 // drain ends the conversation: it tells our children that nobody will answer, upon which
 // each ends by itself, kills those that are known, and learns of the ones that were forked
 // meanwhile. It returns when the last of them has closed its end of the socket.
-func (l *launch) drain() {
+func (l *Launch) drain() {
 	_ = unix.Shutdown(l.sock, unix.SHUT_WR)
 	if l.wire >= 0 {
 		unix.Close(l.wire)
@@ -220,12 +230,17 @@ func how(ws unix.WaitStatus) string {
 	return "unknown end"
 }
 
-func (l *launch) close() {
+// Close lets go of what Begin and Create have opened. It may be called twice.
+func (l *Launch) Close() {
+	l.giveUp()
 	l.Thread.Close()
+	closeFiles(l.joined)
+	l.joined = nil
 	l.closeSandbox()
-	for _, fd := range []int{l.sock, l.wire} {
-		if fd >= 0 {
-			unix.Close(fd)
+	for _, fd := range []*int{&l.sock, &l.wire} {
+		if *fd >= 0 {
+			unix.Close(*fd)
+			*fd = -1
 		}
 	}
 	l.handOver.close()

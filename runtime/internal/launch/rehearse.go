@@ -20,11 +20,11 @@ func Rehearse(in *step.Input, p *plan.Plan) (*entry.Program, error) {
 		return nil, fmt.Errorf("cannot open what stands for the sockets: %w", err)
 	}
 	defer null.Close()
-	l := &launch{
+	l := &Launch{
 		Request: Request{Input: in, Plan: p, Host: &step.Host{Input: in}, Listener: null, Builder: func(bool) (*os.File, error) { return os.Open("/dev/null") }},
 		program: &entry.Program{}, sock: -1, wire: -1, opened: map[int][]*os.File{},
 	}
-	defer l.close()
+	defer l.Close()
 	program := l.program
 	program.FirstFile(in.KeepFDs())
 	program.ReportTo(program.Inherit(null))

@@ -26,7 +26,7 @@ const BuilderEnv = "_OCIRT_BUILDER"
 
 // inheritBuilder makes the socket to the builder, and lets the program turn one of its
 // processes into it, which is in no group of the container's.
-func (l *launch) inheritBuilder(enter *ns.Enter, later int) (done func(), err error) {
+func (l *Launch) inheritBuilder(enter *ns.Enter, later int) (done func(), err error) {
 	if err := l.inheritGroup(enter, later); err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (l *launch) inheritBuilder(enter *ns.Enter, later int) (done func(), err er
 
 // inheritProc gives the program a way to open its cgroup namespace, whatever it will have
 // for a root.
-func (l *launch) inheritProc(enter *ns.Enter) (*os.File, error) {
+func (l *Launch) inheritProc(enter *ns.Enter) (*os.File, error) {
 	if !l.Plan.Namespaces.GivesCgroupNS() {
 		return nil, nil
 	}
@@ -79,7 +79,7 @@ func (l *launch) inheritProc(enter *ns.Enter) (*os.File, error) {
 }
 
 // inheritGroup gives the program what it needs to let init alone join the version 2 group.
-func (l *launch) inheritGroup(enter *ns.Enter, later int) error {
+func (l *Launch) inheritGroup(enter *ns.Enter, later int) error {
 	if later > 0 || l.Host.CgroupFD == nil {
 		return nil
 	}
@@ -98,7 +98,7 @@ func (l *launch) inheritGroup(enter *ns.Enter, later int) error {
 
 // groupsOwned reports whether this process's user may put a process into the version 2 group
 // as the owner of it and of all above it, without any capability.
-func (l *launch) groupsOwned() bool {
+func (l *Launch) groupsOwned() bool {
 	if l.Input.Facts.EUID != 0 {
 		return true // an ordinary user has no other right
 	}
@@ -122,7 +122,7 @@ var errNoBuilder = errors.New("the builder ended before it said anything: a prog
 // buildRemote is ocirt's side of the conversation with a builder in another process. If the
 // call is given up the builder hears so, which may be waiting for a hook, and has the time
 // to kill it.
-func (l *launch) buildRemote() error {
+func (l *Launch) buildRemote() error {
 	ctx := l.Host.Context
 	if ctx == nil {
 		return l.talk()
@@ -144,7 +144,7 @@ func (l *launch) buildRemote() error {
 }
 
 // talk is the conversation.
-func (l *launch) talk() error {
+func (l *Launch) talk() error {
 	m, err := wire.Receive(l.wire)
 	if errors.Is(err, wire.ErrGone) || err == nil && m.Kind != wire.Hello {
 		return errNoBuilder
@@ -190,7 +190,7 @@ func (l *launch) talk() error {
 }
 
 // begin sends the input, the files that were opened for steps, and the word to go.
-func (l *launch) begin() error {
+func (l *Launch) begin() error {
 	config, err := memoryFile("config.json", l.Input.Bundle.Raw)
 	if err != nil {
 		return err
@@ -230,7 +230,7 @@ const (
 )
 
 // answer does a step of the sandbox section that is the host's.
-func (l *launch) answer(n int) error {
+func (l *Launch) answer(n int) error {
 	if n < 1 || n > len(l.Plan.Sandbox) {
 		return fmt.Errorf("bug in ocirt: the builder asks for step %d", n)
 	}
@@ -259,7 +259,7 @@ func hostTail(sandbox []step.Entry) int {
 }
 
 // doTail does the last of the host's steps.
-func (l *launch) doTail() error {
+func (l *Launch) doTail() error {
 	l.Host.Pid = l.init()
 	for _, e := range l.Plan.Sandbox[hostTail(l.Plan.Sandbox):] {
 		if s, ok := e.Step.(step.HostStep); ok {
@@ -271,7 +271,7 @@ func (l *launch) doTail() error {
 	return nil
 }
 
-func (l *launch) remoteFault(m wire.Message) error {
+func (l *Launch) remoteFault(m wire.Message) error {
 	out := &step.Error{Where: "builder", Err: &step.Fault{Errno: m.Errno, Text: m.Text}}
 	if m.Step >= 1 && m.Step <= len(l.Plan.Sandbox) {
 		e := l.Plan.Sandbox[m.Step-1]
@@ -282,7 +282,7 @@ func (l *launch) remoteFault(m wire.Message) error {
 
 // found takes what the builder found, and hands it to init. The builder ends by itself;
 // it is reaped here, so that no zombie is left to whoever inherits our children.
-func (l *launch) found(m wire.Message) error {
+func (l *Launch) found(m wire.Message) error {
 	defer func() { closeFiles(m.Files) }()
 	d := wire.NewDecoder([]byte(m.Text))
 	b := &step.Sandbox{Home: d.String(), Exec: d.String()}
@@ -303,7 +303,7 @@ func (l *launch) found(m wire.Message) error {
 
 // reapOthers waits for the processes that are not init: builder and helpers, which end by
 // themselves once their part is done.
-func (l *launch) reapOthers() {
+func (l *Launch) reapOthers() {
 	for _, pid := range l.pids[:len(l.pids)-1] {
 		for {
 			if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
