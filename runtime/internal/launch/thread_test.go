@@ -1,0 +1,87 @@
+package launch
+
+import (
+	"os"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/internal/need"
+)
+
+// A thread has its namespaces to itself, runs what it is given there, and ends.
+func TestThread(t *testing.T) {
+	need.Root(t)
+	ours := namespace(t)
+	for _, processors := range []int{runtime.GOMAXPROCS(0), 1} {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
+		for i := range 50 {
+			if i%2 == 0 {
+				Ready()
+			}
+			thread := NewThread(unix.CLONE_NEWUTS)
+			if !thread.Makes(unix.CLONE_NEWUTS) || thread.Makes(unix.CLONE_NEWNET) {
+				t.Error("it does not know what it makes")
+			}
+			first, second, tid := "", "", 0
+			thread.Begin(func(made error) {
+				if made != nil {
+					t.Error(made)
+				}
+				first, tid = namespace(t), unix.Gettid()
+			})
+			thread.Wait()
+			thread.Begin(func(error) { second = namespace(t) })
+			thread.Wait()
+			if first == "" || first == ours || first != second {
+				t.Fatalf("namespaces %q and %q, ours is %q", first, second, ours)
+			}
+			thread.Close()
+			thread.Close()
+			ends(t, tid)
+		}
+	}
+	if namespace(t) != ours {
+		t.Error("this thread has got into a namespace")
+	}
+}
+
+func namespace(t *testing.T) string {
+	t.Helper()
+	name, err := os.Readlink("/proc/thread-self/ns/uts")
+	if err != nil {
+		t.Error(err)
+	}
+	return name
+}
+
+// ends waits for the end of a thread.
+func ends(t *testing.T, tid int) {
+	t.Helper()
+	if tid == unix.Getpid() {
+		t.Fatal("it is the main thread")
+	}
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat("/proc/self/task/" + strconv.Itoa(tid)); os.IsNotExist(err) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("thread %d has not ended", tid)
+		}
+	}
+}
+
+// Why the namespaces could not be made is told to what runs next.
+func TestThreadCannot(t *testing.T) {
+	thread := NewThread(unix.CLONE_VM)
+	defer thread.Close()
+	told := error(nil)
+	thread.Begin(func(made error) { told = made })
+	thread.Wait()
+	if told != unix.EINVAL { //nolint:errorlint // it is a plain errno
+		t.Errorf("%v", told)
+	}
+}
