@@ -81,7 +81,7 @@ func TestThreadCannot(t *testing.T) {
 	told := error(nil)
 	thread.Begin(func(made error) { told = made })
 	thread.Wait()
-	if told != unix.EINVAL { //nolint:errorlint // it is a plain errno
+	if told != unix.EINVAL {
 		t.Errorf("%v", told)
 	}
 }
