@@ -21,6 +21,7 @@ import (
 func (l *Launch) birth(later int) error {
 	if later == 0 && !l.held() {
 		if err := l.doHost(); err != nil {
+			l.giveUp() // or the thread holds init's end of the socket, and abort waits for that
 			return err
 		}
 	}
@@ -58,11 +59,12 @@ func (l *Launch) beginWriting() {
 	l.Thread.Begin(func(made error) { l.begun.err = l.start(made) })
 }
 
-// giveUp lets a thread that waits for Create do so no longer.
+// giveUp lets a thread that waits for Create do so no longer, and returns when it does not.
 func (l *Launch) giveUp() {
 	if l.begun.yes && !l.begun.told {
 		l.begun.told, l.begun.gaveUp = true, true
 		l.begun.goOn.open()
+		l.Thread.Wait()
 	}
 }
 
