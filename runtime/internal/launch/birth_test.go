@@ -26,15 +26,19 @@ func (refusal) Undo(*step.Host) error { return nil }
 func TestHostFailsAfterTheBeginning(t *testing.T) {
 	for _, create := range []bool{true, false} {
 		before := descriptors(t)
-		l, err := Begin(Request{
-			Input: &step.Input{Bundle: &spec.Bundle{Spec: &specs.Spec{}}}, Host: new(step.Host), Thread: NewThread(0),
-			Plan: &plan.Plan{Host: []step.Entry{{From: "/linux", Step: refusal{}}}},
-		})
+		in := &step.Input{Bundle: &spec.Bundle{Spec: &specs.Spec{Root: &specs.Root{Path: "/"}, Linux: &specs.Linux{}}}}
+		pl, err := plan.Compile(in)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !l.begun.yes {
-			t.Error("nothing was begun")
+		pl.Host = []step.Entry{{From: "/linux", Step: refusal{}}}
+		l, err := Begin(Request{Input: in, Host: new(step.Host), Thread: NewThread(0), Plan: pl})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(100 * time.Millisecond) // until it waits
+		if !l.begun.yes || l.begun.err != nil {
+			t.Errorf("begun: %v, %v", l.begun.yes, l.begun.err)
 		}
 		ended := make(chan error, 1)
 		go func() {
