@@ -5,14 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/runtime/internal/launch"
-	"github.com/ocirt/ocirt/runtime/internal/lsm"
 	"github.com/ocirt/ocirt/runtime/internal/plan"
 	"github.com/ocirt/ocirt/runtime/internal/process"
 	"github.com/ocirt/ocirt/runtime/internal/rdt"
@@ -49,6 +45,9 @@ type CreateOptions struct {
 	// process it ends with it, or when it is closed.
 	Hold bool
 
+	// Attend, if not nil, prepares for Start not to return.
+	Attend *AttendOptions
+
 	// ListenNames are the names of ListenFiles, separated by colons (sd_listen_fds(3));
 	// empty: they have none.
 	ListenNames string
@@ -77,6 +76,8 @@ type created struct {
 	bundle  *spec.Bundle
 	console *os.File
 	notify  *notifier // while the container runs in the foreground
+
+	attendant *attendant // what Start can become
 }
 
 // Create builds a container up to the point where its first process waits for Start. If it
@@ -231,6 +232,9 @@ func (m *making) close() {
 	if m.launch != nil {
 		m.launch.Close()
 	}
+	if m.draft != nil {
+		m.draft.attendant.close()
+	}
 	m.thread.Close()
 	if m.listener != nil {
 		m.listener.Close()
@@ -238,68 +242,6 @@ func (m *making) close() {
 	}
 	m.disconnect()
 	m.pidFile.close()
-}
-
-// check reports what is wrong with the bundle, as one error; warnings are passed on. See
-// passOn for what it returns.
-func (rt *Runtime) check(b *spec.Bundle, o spec.Options) (said map[string]bool, err error) {
-	problems := b.Validate(o)
-	if len(problems.Errors()) == 0 {
-		problems = append(problems, b.CheckFiles(o)...)
-		problems = append(problems, b.Unsupported()...)
-	}
-	said = rt.passOn(problems.Warnings())
-	if errs := problems.Errors(); len(errs) > 0 {
-		return nil, errs
-	}
-	return said, nil
-}
-
-// passOn passes warnings on. Those about capabilities have the words that callers match in
-// front, and are said once for all the sets; it returns these words.
-func (rt *Runtime) passOn(problems spec.Problems) (said map[string]bool) {
-	for _, w := range problems {
-		text := w.String()
-		if strings.Contains(w.Pointer, "/capabilities/") {
-			if said[w.Contract] {
-				continue
-			}
-			if said == nil {
-				said = make(map[string]bool)
-			}
-			said[w.Contract], text = true, w.Contract+": "+text
-		}
-		rt.warnf("%s", text)
-	}
-	return said
-}
-
-// checkLabels reports what this host has no security module for.
-func (rt *Runtime) checkLabels(f *step.Facts, p *specs.Process, l *specs.Linux) error {
-	problems := lsm.Check(f, p, l)
-	for _, w := range problems.Warnings() {
-		rt.warnf("%s", w)
-	}
-	if errs := problems.Errors(); len(errs) > 0 {
-		return errs
-	}
-	return nil
-}
-
-// warnCapabilities says which capabilities the process asks for and will not have, but for
-// what was said by passOn.
-func (rt *Runtime) warnCapabilities(missing, unraised []string, said map[string]bool) {
-	missing = slices.DeleteFunc(missing, func(name string) bool {
-		return said["ignoring unknown or unavailable capabilities: ["+name+"]"]
-	})
-	if len(missing) > 0 {
-		rt.warnf("ignoring unknown or unavailable capabilities: %v", missing)
-	}
-	for _, name := range unraised {
-		if words := "can't raise ambient capability " + name; !said[words] {
-			rt.warnf("%s: it is not both permitted and inheritable", words)
-		}
-	}
 }
 
 // make carries the plan out. Init is told to wait for start only when the record names it:
@@ -336,13 +278,16 @@ func (m *making) make(ctx context.Context) (_ *Container, err error) {
 	if err := m.draft.save(init); err != nil {
 		return nil, err
 	}
-	c.rec = m.rec
+	c.rec, c.self.attendant = m.rec, m.draft.attendant
+	m.draft.attendant = nil
 	if !m.options.Hold {
 		if err := init.Release(); err != nil {
 			return nil, err
 		}
+		init.LetGo()
 		m.dir.Unlock()
 	}
+	m.thread = nil // it is init's
 	init.Keep()
 	return c, nil
 }

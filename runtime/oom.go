@@ -31,14 +31,20 @@ func blameLimits(g *cgroup.Group, cause error) error {
 	return fmt.Errorf("%w: %s", cause, short)
 }
 
+// smallMemoryOf reports whether a container has such a limit.
+func smallMemoryOf(b *spec.Bundle) bool {
+	l := b.Spec.Linux
+	if l == nil || l.Resources == nil || l.Resources.Memory == nil {
+		return false
+	}
+	m := l.Resources.Memory.Limit
+	return m != nil && *m > 0 && *m <= smallMemory
+}
+
 // loaded is asked when init has begun to execute the container's program. With a small limit
 // for memory it may not get far.
 func (c *Container) loaded(b *spec.Bundle) error {
-	l := b.Spec.Linux
-	if l == nil || l.Resources == nil || l.Resources.Memory == nil {
-		return nil
-	}
-	if m := l.Resources.Memory.Limit; m == nil || *m <= 0 || *m > smallMemory {
+	if !smallMemoryOf(b) {
 		return nil
 	}
 	pidfd, err := c.process().Open()

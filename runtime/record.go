@@ -32,6 +32,8 @@ type draft struct {
 	rec     store.Record
 	written *store.Draft
 	err     error
+
+	attendant *attendant
 }
 
 // write writes what the record will be.
@@ -45,7 +47,9 @@ func (d *draft) write(pid, calls int) {
 	d.rec.Pid, d.rec.StartTime, d.rec.Phase = who.Pid, who.Start, store.PhaseCreated
 	d.rec.InitCalls = calls
 	d.rec.Cgroup.Made = d.host.Made
-	d.written, d.err = d.dir.Draft(&d.rec)
+	if d.written, d.err = d.dir.Draft(&d.rec); d.err == nil {
+		d.attendant = attending{d.options.Attend, &d.rec, d.input.Bundle, d.root, d.dir}.attendant()
+	}
 }
 
 // save makes it the record, which is what it was till then.

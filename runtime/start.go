@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -25,6 +26,10 @@ type StartOptions struct {
 	// the container has said that it is ready, or has ended, and its first process is the
 	// main one.
 	Foreground bool
+
+	// MayAttend is asked, if there are AttendOptions, when the container is about to run,
+	// whether this process may be replaced. Nil: it may not.
+	MayAttend func() bool
 
 	// BeforeHooks is called before the first hook, if there are startContainer or poststart
 	// hooks: a program that wants to be told of signals while it waits for one needs to
@@ -57,15 +62,10 @@ func (c *Container) start(ctx context.Context, o StartOptions) (_ *notifier, err
 		return nil, err
 	}
 	defer c.dir.Unlock()
-	if !held {
-		if err := c.trust(); err != nil {
-			return nil, err
-		}
-		if err := c.mayStart(); err != nil {
-			return nil, err
-		}
+	if c.self != nil {
+		defer c.self.init.LetGo()
 	}
-	b, err := c.bundle()
+	b, err := c.startable(held)
 	if err != nil {
 		return nil, err
 	}
@@ -74,16 +74,12 @@ func (c *Container) start(ctx context.Context, o StartOptions) (_ *notifier, err
 		return nil, err
 	}
 	if n != nil {
+		o.MayAttend = nil // somebody has to listen to the container
 		defer func() {
 			if err != nil {
 				n.close()
 			}
 		}()
-	}
-	if b.Spec.Process != nil && b.Spec.Process.NoNewPrivileges { // or create has loaded the filter
-		if err := checkAgent(b); err != nil {
-			return nil, err
-		}
 	}
 	conn, err := connect(c.dir)
 	if err != nil {
@@ -100,13 +96,38 @@ func (c *Container) start(ctx context.Context, o StartOptions) (_ *notifier, err
 		c.stop(ctx)
 		return nil, err
 	}
-	if err := c.release(conn, b); err != nil {
+	if err := c.release(conn, b, o); err != nil {
 		return nil, err
 	}
 	if err := c.loaded(b); err != nil {
 		return nil, err
 	}
-	return n, c.poststart(ctx, b)
+	if err := c.poststart(ctx, b); err != nil || n != nil {
+		return n, err
+	}
+	c.attend(o)
+	return nil, nil
+}
+
+// startable returns the bundle, if the container can be started. One that was locked since it
+// was made is as it was made.
+func (c *Container) startable(held bool) (*spec.Bundle, error) {
+	if !held {
+		if err := c.trust(); err != nil {
+			return nil, err
+		}
+		if err := c.mayStart(); err != nil {
+			return nil, err
+		}
+	}
+	b, err := c.bundle()
+	if err != nil {
+		return nil, err
+	}
+	if b.Spec.Process != nil && b.Spec.Process.NoNewPrivileges { // or create has loaded the filter
+		err = checkAgent(b)
+	}
+	return b, err
 }
 
 func (c *Container) mayStart() error {
@@ -145,11 +166,11 @@ func (c *Container) ending() bool {
 	return err == nil && n > 0
 }
 
-// release sends init the byte it waits for. The connection is closed by execve, or brings
-// the failure of a call.
-func (c *Container) release(conn int, b *spec.Bundle) error {
+// release sends init the byte it waits for.
+func (c *Container) release(conn int, b *spec.Bundle, o StartOptions) error {
 	root := c.openRoot() // init may be gone when it is needed
 	defer root.Close()
+	started := c.attendStart(o, conn, root)
 	if err := unix.Send(conn, []byte{1}, unix.MSG_NOSIGNAL); err != nil {
 		return fmt.Errorf("cannot speak to init: %w", err)
 	}
@@ -158,6 +179,13 @@ func (c *Container) release(conn int, b *spec.Bundle) error {
 			return err
 		}
 	}
+	started()
+	return c.released(conn, b, root)
+}
+
+// released waits until init has become the container's program. The connection is closed by
+// execve, or brings the failure of a call.
+func (c *Container) released(conn int, b *spec.Bundle, root *os.File) error {
 	withdrawn, err := c.taken(conn)
 	if err != nil {
 		return err

@@ -95,6 +95,8 @@ func unrecorded(dir *store.Dir, id string) *store.Record {
 func (c *Container) Close() error {
 	if c.self != nil {
 		c.self.notify.halt()
+		c.self.attendant.close()
+		c.self.init.LetGo()
 		c.self.init.Close()
 	}
 	return errors.Join(c.dir.Close(), c.root.Close())

@@ -85,7 +85,7 @@ func (a *app) dispatch(args []string) error {
 		args = []string{a.name} // execve allows it
 	}
 	name := commandName(args[1:])
-	if name == "run" || name == "create" {
+	if (name == "run" || name == "create") && !runtime.Attended() {
 		runtime.Ready(nil)
 	}
 	all := makers()

@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/cmd/ocirt/internal/sigpipe"
+	"github.com/ocirt/ocirt/runtime"
+	"github.com/ocirt/ocirt/spec"
 )
 
 // becomeSubreaper makes the container's orphans children of this process, which can then
@@ -43,10 +45,45 @@ func (r *running) foreground(ctx context.Context) (status int, err error) {
 	}
 	defer r.signals.stop()
 	options := startOptions()
-	options.Foreground = true
-	if err := r.start(ctx, options); err != nil {
+	options.Foreground, options.MayAttend = true, r.signals.handOver
+	err = r.start(ctx, options)
+	r.signals.takeBack()
+	if err != nil {
 		return 0, err
 	}
+	return r.finish(ctx)
+}
+
+// attendOptions let a process of 40 KiB do all the rest, if that is possible. Without a
+// terminal it has nothing to do but to wait.
+func (r *running) attendOptions(b *spec.Bundle) *runtime.AttendOptions {
+	if b.Spec.Process == nil || b.Spec.Process.Terminal || r.signals.pipe == nil || !r.app.logStays() {
+		return nil
+	}
+	return &runtime.AttendOptions{Keep: r.keep, Reap: !r.noSubreaper, Caught: r.signals.pipe.FD()}
+}
+
+// takeOver goes on where that process could not.
+func (r *running) takeOver(ctx context.Context) (status int, err error) {
+	rt, err := r.app.openRuntime()
+	if err != nil {
+		return 0, err
+	}
+	if r.container, err = rt.TakeOver(); r.container == nil {
+		return 0, err
+	}
+	defer r.container.Close()
+	if err != nil {
+		return 0, r.notStarted(ctx, err)
+	}
+	pid := r.container.Pid()
+	r.signals = r.app.passSignals(func(sig unix.Signal) error { return unix.Kill(pid, sig) }) // ours, until it is waited for
+	defer r.signals.stop()
+	return r.finish(ctx)
+}
+
+// finish stays until the container's end, and removes it.
+func (r *running) finish(ctx context.Context) (status int, err error) {
 	if status, err = r.wait(ctx); err != nil {
 		return 0, err
 	}
@@ -108,6 +145,7 @@ type signals struct {
 	pipe    *sigpipe.Pipe // has them until watch; nil: they come by ch
 	once    sync.Once     // of watch
 	settled bool          // forwardRest is over
+	handed  bool          // it is not waited for any more
 }
 
 // catchSignals begins to catch signals, beside the making of the process. Until forward each
@@ -253,6 +291,31 @@ func (s *signals) notifyRest() {
 		if n != unix.SIGCHLD && n != unix.SIGURG && n != unix.SIGPIPE {
 			signal.Notify(s.ch, n)
 		}
+	}
+}
+
+// passSignals passes on what this process is sent, and has been sent while all signals were
+// blocked.
+func (a *app) passSignals(send func(unix.Signal) error) *signals {
+	s := &signals{app: a, ch: make(chan os.Signal, 128), send: send, on: true}
+	signal.Ignore(unix.SIGPIPE)
+	s.notifyRest()
+	go s.listen()
+	return s
+}
+
+// handOver lets what is left in the pipe to another program, if all came by it.
+func (s *signals) handOver() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handed = s.pipe != nil && !s.settled && s.rest.Stop()
+	return s.handed
+}
+
+// takeBack is for when nobody wanted it.
+func (s *signals) takeBack() {
+	if s.handed {
+		s.rest.Reset(forwardRest)
 	}
 }
 

@@ -89,6 +89,21 @@ func (a *app) openLog() error {
 	return nil
 }
 
+// logStays reports whether the log can be closed and opened again without anybody noticing,
+// and nothing is missing in it meanwhile.
+func (a *app) logStays() bool {
+	r := a.records
+	if r.level <= slog.LevelDebug {
+		return false
+	}
+	f, ok := r.file.(*os.File)
+	if !ok {
+		return true
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode().IsRegular() && !strings.HasPrefix(a.logFile, "/proc/") && !strings.HasPrefix(a.logFile, "/dev/")
+}
+
 // hold makes warnings wait. The first line on standard error is what some callers show, so
 // it should be the error if there is one.
 func (a *app) hold() {

@@ -25,20 +25,30 @@ func (a *app) runCommand() *cli.Command {
 		ArgsUsage: "<container-id> | <bundle> [container-id]", Flags: flags,
 		Description: "The exit status is that of the container's program, or 128 plus the number of the\nsignal that ended it.",
 		Action: a.act(func(ctx context.Context, c invocation) error {
-			id, err := cr.runArguments(ctx, c)
-			if err != nil {
-				return err
-			}
-			status, err := r.run(ctx, cr, id)
-			if err != nil {
-				return fmt.Errorf("%s run failed: %w", a.name, err)
-			}
-			if status != 0 {
+			status, err := r.take(ctx, cr, c)
+			if err == nil && status != 0 {
 				return exitCode(status)
 			}
-			return nil
+			return err
 		}),
 	}
+}
+
+// take returns the exit status of the container's program; 0 if it was only started.
+func (r *running) take(ctx context.Context, cr *creation, c invocation) (status int, err error) {
+	if runtime.Attended() {
+		status, err = r.takeOver(ctx)
+	} else {
+		id, wrong := cr.runArguments(ctx, c)
+		if wrong != nil {
+			return 0, wrong
+		}
+		status, err = r.run(ctx, cr, id)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%s run failed: %w", cr.app.name, err)
+	}
+	return status, nil
 }
 
 // runArguments tells the two forms apart: `run ID`, and `run BUNDLE [ID]` for people. In
@@ -106,6 +116,7 @@ func (r *running) run(ctx context.Context, cr *creation, id string) (status int,
 	if cr.detach {
 		r.container, err = cr.makeAlone(ctx, id, b)
 	} else {
+		cr.options.Attend = r.attendOptions(b)
 		r.container, err = cr.make(r.signals.until(ctx), id, b)
 		err = r.signals.ended(err)
 	}
@@ -137,8 +148,13 @@ func (r *running) start(ctx context.Context, o runtime.StartOptions) error {
 		r.app.log.Debug("started", "id", r.container.ID(), "pid", r.container.Pid())
 		return nil
 	}
-	err = startError(err)
-	return errors.Join(err, r.app.remove(context.WithoutCancel(ctx), r.container))
+	return r.notStarted(ctx, err)
+}
+
+// notStarted removes a container that could not be started, and returns the error that
+// callers expect.
+func (r *running) notStarted(ctx context.Context, err error) error {
+	return errors.Join(startError(err), r.app.remove(context.WithoutCancel(ctx), r.container))
 }
 
 // startError puts the words before an error of Start that callers expect of run.

@@ -34,6 +34,7 @@ func rules() map[string]rule {
 		"hooks":               {only: []string{"none"}, why: "hooks are usable alone"},
 		internal + "elf":      {only: []string{"none"}, why: "numbers"},
 		internal + "entry":    {only: []string{internal + "elf"}, why: "a list of calls knows no containers"},
+		internal + "attend":   {only: []string{internal + "entry"}, why: "it writes calls, whatever they are about"},
 		internal + "step":     {only: []string{"spec", internal + "entry"}, why: "it is the contract: no feature"},
 		internal + "linux":    {only: []string{"none"}, why: "it is the floor"},
 		internal + "safepath": {only: []string{internal + "linux"}, why: "it is the floor"},

@@ -64,6 +64,30 @@ func (g *Group) Remove(ctx context.Context) error {
 	return nil
 }
 
+// Plainly are the directories that Remove removes, in this order, if nothing is in the group
+// any more and nothing below it. It returns none if there is more to it: a unit of systemd's,
+// or a group that was there before the container.
+func (g *Group) Plainly() (dirs []string, ok bool) {
+	if g.Unit != nil {
+		return nil, false
+	}
+	for _, name := range names(g.Paths) {
+		dir := g.Paths[name]
+		if !slices.Contains(g.Made, dir) {
+			return nil, false
+		}
+		if !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	for _, dir := range slices.Backward(g.Made) {
+		if !g.isLeaf(dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs, true
+}
+
 // exitTime bounds how long processes that have been killed are waited for by a caller who
 // has no more patience.
 const exitTime = 500 * time.Millisecond

@@ -23,11 +23,18 @@ func (p *Program) Image() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := memoryFile(b)
+	f, err := memoryFile(b, p.imageName())
 	if errors.Is(err, unix.EACCES) && p.dir != "" {
 		return unlinkedFile(p.dir, b)
 	}
 	return f, err
+}
+
+func (p *Program) imageName() string {
+	if p.name != "" {
+		return p.name
+	}
+	return "ocirt-init"
 }
 
 // SetFallbackDir names a directory, on a file system that is not mounted noexec, for an
@@ -35,11 +42,11 @@ func (p *Program) Image() (*os.File, error) {
 func (p *Program) SetFallbackDir(dir string) { p.dir = dir }
 
 // memoryFile makes a memory file that nobody can change any more (memfd_create(2)).
-func memoryFile(b []byte) (*os.File, error) {
+func memoryFile(b []byte, name string) (*os.File, error) {
 	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
-	fd, err := unix.MemfdCreate("ocirt-init", flags|unix.MFD_EXEC)
+	fd, err := unix.MemfdCreate(name, flags|unix.MFD_EXEC)
 	if err == unix.EINVAL { // Linux before 6.3 knows no MFD_EXEC
-		fd, err = unix.MemfdCreate("ocirt-init", flags)
+		fd, err = unix.MemfdCreate(name, flags)
 	}
 	if err == unix.EACCES {
 		return nil, fmt.Errorf("cannot make an executable memory file: %w (sysctl vm.memfd_noexec is 2)", err)

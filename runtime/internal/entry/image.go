@@ -80,6 +80,9 @@ func (p *Program) endings() {
 
 // check finds what would make a walker read, write or go where nothing is.
 func (p *Program) check() error {
+	if len(p.open) > 0 {
+		p.fault("call %d goes on at a place that is nowhere", p.open[0].from[0].index)
+	}
 	for _, c := range p.calls {
 		for i, a := range c.args {
 			if c.flags&(1<<i) != 0 && !p.hasSlot(a) {

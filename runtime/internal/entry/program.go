@@ -23,6 +23,9 @@ type Program struct {
 	first int
 	step  int
 	gone  *Call
+	here  []*Place // that the next call is at
+	open  []*Place // that are jumped to and not known yet
+	name  string
 	dir   string
 	err   error
 }
@@ -75,6 +78,10 @@ func (p *Program) Call(trap uintptr, args ...any) *Call {
 		c.set(i, a)
 	}
 	p.calls = append(p.calls, c)
+	for _, place := range p.here {
+		place.is(c)
+	}
+	p.here = p.here[:0]
 	return c
 }
 
@@ -178,6 +185,10 @@ func (p *Program) Exit(code int) *Call {
 // SetStep makes n the step that the following calls belong to: what Describe returns.
 func (p *Program) SetStep(n int) { p.step = n }
 
+// SetName gives the image a name, which is what a process that walks it has as its
+// executable; by default it is that of init.
+func (p *Program) SetName(name string) { p.name = name }
+
 // Describe says what the call with this index is: its label and its step.
 func (p *Program) Describe(index int) (label string, step int) {
 	if index < 0 || index >= len(p.calls) {
@@ -200,6 +211,16 @@ func (p *Program) Bytes(b []byte) Addr {
 	p.heap = append(p.heap, make([]byte, at-len(p.heap))...)
 	p.heap = append(p.heap, b...)
 	return heapBase + Addr(at)
+}
+
+// Put changes data that was placed: what was not known when it was.
+func (p *Program) Put(at Addr, b []byte) {
+	from := int(at) - int(heapBase)
+	if from < 0 || from+len(b) > len(p.heap) {
+		p.fault("%d bytes are put at %#x, which is not in the data", len(b), uintptr(at))
+		return
+	}
+	copy(p.heap[from:], b)
 }
 
 // String places a string and its final NUL byte.

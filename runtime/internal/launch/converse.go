@@ -129,7 +129,7 @@ func (l *Launch) handle(r entry.Record, files []*os.File, h *heard) error {
 			return l.take(files)
 		}
 	case r.Call == l.ready:
-		h.ready = true
+		h.ready, l.processor = true, int(r.Value)
 	default: // also what was in its place before the building, and not after it
 		closeFiles(files)
 		return fmt.Errorf("bug in ocirt: init sent %+v", r)

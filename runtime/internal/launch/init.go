@@ -16,12 +16,18 @@ type Init struct {
 	Master *os.File // of its terminal, if it has one
 	Calls  int      // length of its program
 	Reaped bool     // somebody has taken its status
+
+	Processor int // that it ran on at last; -1 if that is not known
+
 	sock   int
 	loans  []step.Loan
+	thread *Thread // that it was born of, which has its namespaces
 }
 
 // Restored is the first process of a container that was not made here: it runs already.
-func Restored(pid int, master *os.File) *Init { return &Init{Pid: pid, Master: master, sock: -1} }
+func Restored(pid int, master *os.File) *Init {
+	return &Init{Pid: pid, Master: master, Processor: -1, sock: -1}
+}
 
 // Keep lets the container have what it was lent.
 func (i *Init) Keep() {
@@ -44,9 +50,13 @@ func (i *Init) Release() error {
 	return nil
 }
 
+// LetGo lets the thread end that init was born of, and with it the namespaces when init ends.
+func (i *Init) LetGo() { i.thread.Close() }
+
 // Abort kills and reaps init, after what it was lent has been taken back.
 func (i *Init) Abort() error {
 	defer i.Close()
+	i.LetGo()
 	err := giveBack(i.loans)
 	i.loans = nil
 	if i.Master != nil {

@@ -37,19 +37,20 @@ type Request struct {
 // A Launch carries a plan out.
 type Launch struct {
 	Request
-	dir     string     // see Create
-	joined  []*os.File // the namespaces to join
-	program *entry.Program
-	points  ns.Points
-	ready   int                // index of the call that reports readiness
-	sock    int                // our end of the socket to init
-	wire    int                // our end of the socket to a builder process; -1 if a thread builds
-	opened  map[int][]*os.File // by number in the sandbox section: what Openers brought
-	pids    []int              // of all children, init last
-	master  *os.File
-	cgroups *os.File // the container's cgroup namespace, for a builder process
-	sandbox *step.Sandbox
-	early   struct { // what was built before init asked for it
+	dir       string     // see Create
+	joined    []*os.File // the namespaces to join
+	program   *entry.Program
+	points    ns.Points
+	ready     int                // index of the call that reports readiness
+	processor int                // that init was on then
+	sock      int                // our end of the socket to init
+	wire      int                // our end of the socket to a builder process; -1 if a thread builds
+	opened    map[int][]*os.File // by number in the sandbox section: what Openers brought
+	pids      []int              // of all children, init last
+	master    *os.File
+	cgroups   *os.File // the container's cgroup namespace, for a builder process
+	sandbox   *step.Sandbox
+	early     struct { // what was built before init asked for it
 		steps int
 		err   error
 	}
@@ -99,8 +100,8 @@ func (l *Launch) Create(dir string) (_ *Init, err error) {
 		return nil, err
 	}
 	l.reapOthers()
-	init := &Init{Pid: l.init(), Master: l.master, Calls: l.program.Len(), sock: l.sock, loans: l.Host.Loans}
-	l.master, l.sock = nil, -1
+	init := &Init{Pid: l.init(), Master: l.master, Calls: l.program.Len(), Processor: l.processor, sock: l.sock, loans: l.Host.Loans, thread: l.Thread}
+	l.master, l.sock, l.Thread = nil, -1, nil
 	return init, nil
 }
 
@@ -139,7 +140,7 @@ func (l *Launch) lowerProcess(listener int) error {
 	in := &step.Init{
 		Program: l.program, Input: l.Input, Listener: listener,
 		Cwd: l.points.Cwd, Console: l.points.Console,
-		Home: l.points.Payload, Exec: l.points.Payload + step.HomeSize,
+		Home: l.points.Payload, Exec: l.points.Payload + step.HomeSize, Ready: l.points.Processor,
 	}
 	if err := lower(in, l.Plan.Number("process"), l.Plan.Process); err != nil {
 		return err

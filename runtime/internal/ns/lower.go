@@ -1,6 +1,7 @@
 package ns
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -48,6 +49,8 @@ type Points struct {
 	Payload entry.Addr // what the builder found: step.HomeSize and step.ExecSize bytes
 	Cwd     entry.Slot
 	Console entry.Slot
+
+	Processor entry.Note // on which init goes on after the building; -1 if it cannot be told
 }
 
 // GivesCgroupNS reports whether a builder process gets the cgroup namespace from init: its
@@ -291,6 +294,10 @@ func (s *Set) receive(e Enter, at *Points) {
 	p.SetStep(-1)
 	payload, files := p.WaitFiles("wait for the building", step.HomeSize+step.ExecSize, 2)
 	at.Payload, at.Cwd, at.Console = payload, files[0], files[1]
+	// Here, because a seccomp filter may forbid it, or make a fuss about it, later.
+	at.Processor = p.Note()
+	p.Put(entry.Addr(at.Processor.Value), binary.NativeEndian.AppendUint32(nil, ^uint32(0)))
+	p.Call(unix.SYS_GETCPU, entry.Addr(at.Processor.Value), 0, 0).May().Label("look on which processor this is")
 	if pid := s.pidNamespace(e); pid >= 0 {
 		p.SetStep(s.pidStep(e))
 		p.Call(unix.SYS_SETNS, pid, unix.CLONE_NEWPID).Label("join pid namespace")

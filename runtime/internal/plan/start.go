@@ -4,6 +4,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/ocirt/ocirt/runtime/internal/entry"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 )
 
@@ -31,7 +32,10 @@ func (WaitForGo) Lower(in *step.Init) error {
 		// After the last change of ids and capabilities, which would undo it.
 		in.Call(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1).Label("become dumpable")
 	}
-	in.Tell(ReadyLabel)
+	if in.Ready == (entry.Note{}) {
+		in.Ready = in.Note()
+	}
+	in.TellNote(ReadyLabel, in.Ready)
 	// The peer records who waits here before it says so: a process that nobody can find
 	// must not outlive it.
 	in.Wait("wait to be recorded")

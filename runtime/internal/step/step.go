@@ -256,6 +256,7 @@ type Init struct {
 	Exec     entry.Addr // Sandbox.Exec, NUL-terminated
 	Home     entry.Addr // Sandbox.Home, NUL-terminated
 	Listener int        // descriptor of the listening start socket; -1 if there is none
+	Ready    entry.Note // what init says when it is ready
 }
 
 // KeepFDs is the number of descriptors, from 0, that the container's process gets.

@@ -33,6 +33,18 @@ func newDir(r *Root, id string, fd int) *Dir {
 	return &Dir{root: r, id: id, f: os.NewFile(uintptr(fd), filepath.Join(r.path, id))}
 }
 
+// Adopt returns the directory of a container, and the root it lies in, by descriptors of
+// them that another program has left to this one. If lock is not -1 it is an open file that
+// holds the lock. Closing the Dir does not close the Root.
+func Adopt(path string, root, dir, lock int, id string) (*Root, *Dir) {
+	r := &Root{path: path, f: os.NewFile(uintptr(root), path)}
+	d := newDir(r, id, dir)
+	if lock >= 0 {
+		d.lock = os.NewFile(uintptr(lock), d.Path())
+	}
+	return r, d
+}
+
 // ID is the container's ID.
 func (d *Dir) ID() string { return d.id }
 
@@ -54,6 +66,14 @@ func (d *Dir) Close() error {
 
 // Locked says whether this Dir holds the lock.
 func (d *Dir) Locked() bool { return d.lock != nil }
+
+// LockFD is the descriptor of the open file that holds the lock; -1 if nobody does here.
+func (d *Dir) LockFD() int {
+	if d.lock == nil {
+		return -1
+	}
+	return int(d.lock.Fd())
+}
 
 // Lock takes the exclusive lock that every command which changes the container
 // holds, and waits for it until ctx is done. The error wraps ErrNotFound if the
@@ -177,6 +197,27 @@ func (d *Dir) Gone() bool {
 	var st unix.Stat_t
 	return unix.Fstat(d.FD(), &st) == nil && st.Nlink == 0
 }
+
+// A Stamp is the record's file as it is at a moment (statx(2), stx_ino and stx_ctime).
+// Whoever saves a record makes another one of it.
+type Stamp struct {
+	Inode       uint64
+	Seconds     int64
+	Nanoseconds uint32
+}
+
+// Stamp returns the record's.
+func (d *Dir) Stamp() (Stamp, error) {
+	var st unix.Statx_t
+	if err := unix.Statx(d.FD(), recordName, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_INO|unix.STATX_CTIME, &st); err != nil {
+		return Stamp{}, os.NewSyscallError("statx", err)
+	}
+	return Stamp{Inode: st.Ino, Seconds: st.Ctime.Sec, Nanoseconds: st.Ctime.Nsec}, nil
+}
+
+// RecordFiles are the names of the files that hold the record, in the order in which Remove
+// removes them, after all others. The first one is the one that has a Stamp.
+func RecordFiles() []string { return []string{recordName, intentName} }
 
 // Load reads the record. It needs no lock. A file that is missing, damaged, of
 // somebody else or no file at all gives a [*CorruptError]; one of a newer version

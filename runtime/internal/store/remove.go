@@ -46,7 +46,7 @@ func (d *Dir) remove() error {
 	if len(r.errs) == 0 {
 		// Last, and the intent at the very end: killed here, we leave a
 		// directory that can still be deleted.
-		for _, name := range []string{recordName, intentName} {
+		for _, name := range RecordFiles() {
 			if err := r.one(d.FD(), d.Path(), name, 0); err != nil {
 				r.report(filepath.Join(d.Path(), name), err)
 			}

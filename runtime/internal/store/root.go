@@ -101,6 +101,9 @@ func createRoot(path string, sticky bool) error {
 // Path is the root's absolute path.
 func (r *Root) Path() string { return r.path }
 
+// FD is the root's descriptor.
+func (r *Root) FD() int { return int(r.f.Fd()) }
+
 // Close closes the root. Directories opened from it must be closed first.
 func (r *Root) Close() error { return r.f.Close() }
 

@@ -68,6 +68,9 @@ func change(s unix.Signal, to, old *action) error {
 	return nil
 }
 
+// FD is the descriptor that Next reads from.
+func (p *Pipe) FD() int { return p.read }
+
 // Next takes the signal that has waited longest; ok is false if there is none.
 func (p *Pipe) Next() (s unix.Signal, ok bool) {
 	var number [4]byte

@@ -13,6 +13,9 @@ func Catch(...unix.Signal) (*Pipe, error) { return nil, ErrUnsupported }
 // Next has nothing.
 func (*Pipe) Next() (unix.Signal, bool) { return 0, false }
 
+// FD is none.
+func (*Pipe) FD() int { return -1 }
+
 // Reset does nothing.
 func (*Pipe) Reset(unix.Signal) {}
 

@@ -39,6 +39,18 @@ func main() {
 		signal.Notify(ch, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGWINCH)
 		fmt.Println("ready")
 		fmt.Println("got", int((<-ch).(syscall.Signal)))
+	case "signals": // as many as come, until SIGQUIT
+		ch := make(chan os.Signal, 1000)
+		signal.Notify(ch)
+		fmt.Println("ready")
+		for sig := range ch {
+			if sig != syscall.SIGURG { // the Go runtime's own
+				fmt.Println("got", int(sig.(syscall.Signal)))
+			}
+			if sig == syscall.SIGQUIT {
+				os.Exit(23)
+			}
+		}
 	case "size":
 		size()
 	case "lines":

@@ -1,0 +1,397 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/internal/need"
+	"github.com/ocirt/ocirt/spec"
+)
+
+// attends is whether there is a handler of signals for this processor: see sigpipe.
+var attends = runtime.GOARCH == "amd64" || runtime.GOARCH == "arm64"
+
+// attendedRun is runOf for a call that becomes a smaller process: with --debug, it does not.
+func attendedRun(t *testing.T, change func(*spec.Bundle), args ...string) *call {
+	t.Helper()
+	c := runOf(t, change, args...)
+	c.Args = slices.DeleteFunc(c.Args, func(s string) bool { return s == "--debug" })
+	return c
+}
+
+// small reports whether a process is the small one.
+func (c *call) small() bool {
+	link, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", c.Process.Pid))
+	return link == "/memfd:ocirt-wait (deleted)"
+}
+
+func (c *call) becomes(t *testing.T, small bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); c.small() != small; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("after %v the process is the small one: %v", patience, !small)
+		}
+	}
+}
+
+func (c *call) command(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("ocirt", append([]string{"--root", c.state}, args...)...).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v: %s", args, err, out)
+	}
+}
+
+// ends expects the exit status, and that nothing is left.
+func (c *call) ends(t *testing.T, want int) {
+	t.Helper()
+	if got := c.status(t); got != want {
+		t.Errorf("exit status %d, want %d", got, want)
+	}
+	c.gone(t)
+}
+
+func (c *call) gone(t *testing.T) {
+	t.Helper()
+	if left, _ := os.ReadDir(c.state); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if groups, _ := filepath.Glob("/sys/fs/cgroup/*/" + c.id); len(groups) > 0 {
+		t.Errorf("left behind: %v", groups)
+	}
+}
+
+func TestWaitingProcess(t *testing.T) {
+	need.Feature(t, "attending", attends, "ocirt waits itself on this processor")
+	c := attendedRun(t, nil, "signals")
+	extra, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer extra.Close()
+	c.ExtraFiles = []*os.File{extra}
+	lines := start(t, c)
+	lines.want(t, "ready")
+	c.becomes(t, true)
+	dir := fmt.Sprintf("/proc/%d/", c.Process.Pid)
+	if got := contents(t, dir+"comm"); got != "ocirt\n" {
+		t.Errorf("its name is %q", got)
+	}
+	if got := contents(t, dir+"cmdline"); got != strings.Join(c.Args, "\x00")+"\x00" {
+		t.Errorf("its arguments are %q", got)
+	}
+	status := contents(t, dir+"status")
+	for key, most := range map[string]int{"VmRSS:": 100, "VmSize:": 300, "Threads:": 1} {
+		_, after, _ := strings.Cut(status, key)
+		if n, err := strconv.Atoi(strings.Fields(after)[0]); err != nil || n > most {
+			t.Errorf("%s %d, %v; at most %d", key, n, err, most)
+		}
+	}
+	// Standard streams, state directory, the container's, its lock, init, three of signals,
+	// and ocirt itself.
+	files, err := os.ReadDir(dir + "fd")
+	if err != nil || len(files) != 3+8 {
+		t.Errorf("%d descriptors, %v: %v", len(files), err, files)
+	}
+	if got := contents(t, "/proc/self/status"); field(got, "Cpus_allowed:") != field(status, "Cpus_allowed:") {
+		t.Errorf("it may run on processors %s, this process on %s", field(status, "Cpus_allowed:"), field(got, "Cpus_allowed:"))
+	}
+	for _, sig := range []syscall.Signal{1, 2, 10, 12, 15, 18, 28, 35, 64, 3} {
+		if err := c.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		lines.want(t, fmt.Sprint("got ", int(sig)))
+	}
+	c.ends(t, 23)
+}
+
+func field(status, key string) string {
+	_, after, _ := strings.Cut(status, key)
+	text, _, _ := strings.Cut(after, "\n")
+	return strings.TrimSpace(text)
+}
+
+func contents(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// A signal that comes while one process becomes another is not lost.
+func TestSignalOnTheWay(t *testing.T) {
+	for round := range 30 {
+		c := attendedRun(t, nil, "signals")
+		lines := start(t, c)
+		stop := make(chan struct{})
+		go func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+					_ = unix.Kill(c.Process.Pid, unix.SIGWINCH) // harms nobody who does not expect it
+					time.Sleep(time.Duration(round) * 20 * time.Microsecond)
+				}
+			}
+		}()
+		lines.want(t, "ready")
+		_ = c.Process.Signal(syscall.SIGUSR1)
+		for line := range lines.lines {
+			if line == "got 10" {
+				break
+			}
+		}
+		close(stop)
+		_ = c.Process.Signal(syscall.SIGQUIT)
+		for range lines.lines { //nolint:revive // up to the end
+		}
+		c.ends(t, 23)
+	}
+}
+
+func TestAttendedStatuses(t *testing.T) {
+	for _, n := range []int{0, 1, 42, 255} {
+		c := attendedRun(t, nil, "exit", strconv.Itoa(n))
+		start(t, c)
+		c.ends(t, n)
+	}
+	c := attendedRun(t, nil, "sleep")
+	start(t, c).want(t, "ready")
+	c.command(t, "kill", c.id, "KILL")
+	c.ends(t, 137)
+}
+
+func TestAttendedKeep(t *testing.T) {
+	c := attendedRun(t, nil, "exit", "7")
+	c.Args = slices.Insert(c.Args, len(c.Args)-1, "--keep")
+	start(t, c)
+	if got := c.status(t); got != 7 {
+		t.Errorf("exit status %d", got)
+	}
+	c.command(t, "state", c.id)
+	c.command(t, "delete", c.id)
+	c.gone(t)
+}
+
+// What the small process leaves to ocirt.
+func TestTakenOver(t *testing.T) {
+	need.Feature(t, "attending", attends, "ocirt waits itself on this processor")
+	for name, happens := range map[string]func(t *testing.T, c *call){
+		"the record was changed":        func(t *testing.T, c *call) { c.command(t, "update", "--pids-limit", "77", c.id) },
+		"something is in its directory": func(t *testing.T, c *call) { spoil(t, filepath.Join(c.state, c.id, "more")) },
+		"the record is damaged":         func(t *testing.T, c *call) { spoil(t, filepath.Join(c.state, c.id, "state.json")) },
+		"a file of it is gone":          func(t *testing.T, c *call) { remove(t, filepath.Join(c.state, c.id, "start.sock")) },
+		"its group has another below": func(t *testing.T, c *call) {
+			for _, dir := range groupsOf(t, c) {
+				if err := os.Mkdir(filepath.Join(dir, "below"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+		"its lock is held": func(t *testing.T, c *call) {
+			f, err := os.Open(filepath.Join(c.state, c.id))
+			if err == nil {
+				err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.AfterFunc(300*time.Millisecond, func() { f.Close() })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := attendedRun(t, nil, "signals")
+			rename(c, strings.ReplaceAll(c.id, "/", "-"))
+			start(t, c).want(t, "ready")
+			c.becomes(t, true)
+			happens(t, c)
+			_ = c.Process.Signal(syscall.SIGQUIT)
+			c.ends(t, 23)
+		})
+	}
+}
+
+func rename(c *call, id string) { c.id, c.Args[len(c.Args)-1] = id, id }
+
+func spoil(t *testing.T, path string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func remove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// groupsOf are the directories of the cgroups that a container has of its own.
+func groupsOf(t *testing.T, c *call) (dirs []string) {
+	t.Helper()
+	init, err := exec.Command("ocirt", "--root", c.state, "ps", "--format", "json", c.id).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := strings.Trim(strings.SplitN(string(init), ",", 2)[0], "[]\n ")
+	for line := range strings.Lines(contents(t, "/proc/"+pid+"/cgroup")) {
+		part := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		dir := filepath.Join("/sys/fs/cgroup", strings.TrimPrefix(part[1], "name="), part[2])
+		if strings.HasSuffix(dir, c.id) {
+			if _, err := os.Stat(dir); err == nil {
+				dirs = append(dirs, dir)
+			}
+		}
+	}
+	if len(dirs) == 0 {
+		t.Fatal("the container has no cgroups")
+	}
+	return dirs
+}
+
+// Another one of the same name, made while nobody looked, is not touched.
+func TestAttendedIDTakenByAnother(t *testing.T) {
+	c := attendedRun(t, nil, "sleep")
+	start(t, c).want(t, "ready")
+	c.becomes(t, attends)
+	if err := c.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	c.command(t, "delete", "--force", c.id)
+	bundle := c.Args[slices.Index(c.Args, "--bundle")+1]
+	// With no pipe to wait for: the container has it, too.
+	if err := exec.Command("ocirt", "--root", c.state, "run", "--detach", "--bundle", bundle, c.id).Run(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.status(t); got != 137 {
+		t.Errorf("exit status %d", got)
+	}
+	if out, err := exec.Command("ocirt", "--root", c.state, "state", c.id).Output(); err != nil || !strings.Contains(string(out), `"status": "running"`) {
+		t.Errorf("%v: %s", err, out)
+	}
+	c.command(t, "delete", "--force", c.id)
+	c.gone(t)
+}
+
+// A child that was there before is waited for; the container goes on.
+func TestAttendedWithAnotherChild(t *testing.T) {
+	c := attendedRun(t, nil, "signals")
+	path, err := exec.LookPath("ocirt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Path, c.Args = "/bin/sh", append([]string{"sh", "-c", `sleep 0.5 & exec "$0" "$@"`, path}, c.Args[1:]...)
+	lines := start(t, c)
+	lines.want(t, "ready")
+	c.becomes(t, attends)
+	c.becomes(t, false) // when sleep ends
+	children := fmt.Sprintf("/proc/%d/task/%d/children", c.Process.Pid, c.Process.Pid)
+	for end := time.Now().Add(patience); len(strings.Fields(contents(t, children))) != 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("children: %s", contents(t, children))
+		}
+	}
+	if got := contents(t, fmt.Sprintf("/proc/%d/comm", c.Process.Pid)); got != "ocirt\n" {
+		t.Errorf("its name is %q", got)
+	}
+	_ = c.Process.Signal(syscall.SIGUSR2)
+	lines.want(t, "got 12")
+	_ = c.Process.Signal(syscall.SIGQUIT)
+	lines.want(t, "got 3")
+	c.ends(t, 23)
+}
+
+// The signal for the end of the thread that started it reaches the small process, too.
+func TestAttendedParentEnds(t *testing.T) {
+	c := attendedRun(t, nil, "signals")
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGUSR1}
+	lines, end := make(chan output), make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		lines <- start(t, c)
+		<-end
+	}()
+	out := <-lines
+	out.want(t, "ready")
+	c.becomes(t, attends)
+	close(end)
+	out.want(t, "got 10")
+	_ = c.Process.Signal(syscall.SIGQUIT)
+	c.ends(t, 23)
+}
+
+// What init says when it cannot start arrives as with a process that does not change.
+func TestAttendedStartFails(t *testing.T) {
+	for _, text := range []string{"#!/nosuch\n", "no program", ""} {
+		var said [2]string
+		for i, make := range []func(*testing.T, func(*spec.Bundle), ...string) *call{runOf, attendedRun} {
+			c := make(t, func(b *spec.Bundle) {
+				b.Spec.Process.Args = []string{"/bin/text"}
+				if err := os.WriteFile(filepath.Join(b.Dir, "rootfs", "bin", "text"), []byte(text), 0o755); err != nil {
+					t.Error(err)
+				}
+			})
+			out, err := c.CombinedOutput()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "ocirt run failed: unable to start container process: ") {
+				t.Errorf("%v: %s", err, out)
+			}
+			said[i] = string(out)
+			c.gone(t)
+		}
+		if said[0] != said[1] {
+			t.Errorf("it says %q, without --debug %q", said[0], said[1])
+		}
+	}
+}
+
+// What has to be done at the end by ocirt itself is done.
+func TestNotAttended(t *testing.T) {
+	marker := filepath.Join(t.TempDir(), "marker")
+	for name, change := range map[string]func(*spec.Bundle){
+		"poststop": func(b *spec.Bundle) {
+			b.Spec.Hooks = &specs.Hooks{Poststop: []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", "echo x >" + marker}}}}
+		},
+		"poststart": func(b *spec.Bundle) {
+			b.Spec.Hooks = &specs.Hooks{Poststart: []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", "echo x >" + marker}}}}
+		},
+		"pid namespace": func(b *spec.Bundle) {
+			l := b.Spec.Linux
+			l.Namespaces = slices.DeleteFunc(l.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.PIDNamespace })
+			b.Spec.Mounts[0] = specs.Mount{Destination: "/proc", Type: "none", Source: "/proc", Options: []string{"rbind"}}
+			l.MaskedPaths, l.ReadonlyPaths = nil, nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := attendedRun(t, change, "signals")
+			rename(c, strings.ReplaceAll(c.id, "/", "-"))
+			start(t, c).want(t, "ready")
+			c.becomes(t, attends && name == "poststart")
+			_ = c.Process.Signal(syscall.SIGQUIT)
+			c.ends(t, 23)
+			if _, err := os.Stat(marker); (err == nil) != strings.HasPrefix(name, "post") {
+				t.Errorf("the hook's file: %v", err)
+			}
+			_ = os.Remove(marker)
+		})
+	}
+}
