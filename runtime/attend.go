@@ -237,12 +237,9 @@ func (c *Container) attendStart(o StartOptions, conn int, root *os.File) (starte
 
 // stepAside moves this thread away from a processor, if there is another one, and reports
 // whether it has.
-func (t *attendant) stepAside(processor int) bool {
-	t.aside = t.all
-	if processor >= 0 {
-		t.aside.Clear(processor)
-	}
-	return t.aside != t.all && t.aside.Count() > 0 && linux.SetProcessors(&t.aside) == nil
+func (t *attendant) stepAside(processor int) (ok bool) {
+	t.aside, ok = linux.Without(t.all, processor)
+	return ok && linux.SetProcessors(&t.aside) == nil
 }
 
 // mayAttend returns the attendant, if this is the time for it.

@@ -21,11 +21,11 @@ func Write(d *Duty) *Text {
 	w := &writer{Text: &Text{Program: p, marks: map[bool]entry.Addr{}, room: d.Again.Room}, duty: d}
 	w.SetName("ocirt-wait")
 	w.conn, w.root = w.Slot(-1), w.Slot(-1)
-	// Or the process would have the name of a descriptor, by execveat.
-	w.Call(unix.SYS_PRCTL, unix.PR_SET_NAME, w.String(d.Name)).May().Label("name the process")
 	if set := d.Processors; set != nil {
 		w.Call(unix.SYS_SCHED_SETAFFINITY, 0, len(set), w.Bytes(set)).May().Label("run on all processors again")
 	}
+	// Or the process would have the name of a descriptor, by execveat.
+	w.Call(unix.SYS_PRCTL, unix.PR_SET_NAME, w.String(d.Name)).May().Label("name the process")
 	if d.Start {
 		w.takeOver(true)
 		w.start()

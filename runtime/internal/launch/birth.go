@@ -25,11 +25,16 @@ func (l *Launch) birth(later int) error {
 			return err
 		}
 	}
-	started, host := l.beginStart(), error(nil)
+	started, host, sent := l.beginStart(), error(nil), false
 	if later > 0 && !l.held() {
-		host = l.doHost()
+		if host = l.doHost(); host == nil && l.talks.Load() {
+			host, sent = l.sendTasks(later), true // init finds them when it is there
+		}
 	}
 	err := started()
+	if err == nil && host == nil && later > 0 && !l.held() && !sent {
+		host = l.sendTasks(later)
+	}
 	if l.held() && err == nil && l.Plan.Namespaces.Direct() {
 		return l.doHeld()
 	}
@@ -118,6 +123,7 @@ func (l *Launch) start(made error) error {
 		return fmt.Errorf("cannot make the socket to init: %w", err)
 	}
 	l.sock = pair[0]
+	l.talks.Store(true)
 	theirs := os.NewFile(uintptr(pair[1]), "init")
 	defer theirs.Close()
 	p, later := &entry.Program{}, l.later()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -55,6 +56,9 @@ type Launch struct {
 		err   error
 	}
 	begun beginning
+	talks atomic.Bool // sock is there
+	first *said       // what init said to the thread that builds, unless it is what that waits for
+	alone bool        // the thread waits for init itself
 
 	handOver handOver
 }
@@ -90,12 +94,10 @@ func (l *Launch) Create(dir string) (_ *Init, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l.beginBuilding()
-	if later > 0 && !l.held() {
-		if err := l.sendTasks(later); err != nil {
-			return nil, err
-		}
+	if err := l.open(); err != nil {
+		return nil, err
 	}
+	l.beginBuilding()
 	if err := l.converse(); err != nil {
 		return nil, err
 	}
