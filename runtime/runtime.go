@@ -64,6 +64,10 @@ func Init() {
 	os.Exit(0)
 }
 
+// TrimMemory gives back the memory of this process that can be read from the program's file
+// again, for a program that has nothing to do for a while.
+func TrimMemory() { linux.DropProgram() }
+
 func (rt *Runtime) warnf(format string, args ...any) {
 	if rt.warn != nil {
 		rt.warn(fmt.Sprintf(format, args...))

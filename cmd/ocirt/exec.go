@@ -151,7 +151,7 @@ func (x *execution) run(ctx context.Context, container *runtime.Container, p *sp
 	if x.detach {
 		return 0, nil
 	}
-	dropPages()
+	runtime.TrimMemory()
 	status, err := proc.Wait(ctx)
 	x.terminal.finish()
 	return status, err

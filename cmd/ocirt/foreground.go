@@ -349,7 +349,7 @@ func (s *signals) pass(n unix.Signal) {
 
 // wait waits for init's end. With --no-subreaper orphans of the container go elsewhere.
 func (r *running) wait(ctx context.Context) (int, error) {
-	dropPages()
+	runtime.TrimMemory()
 	if r.noSubreaper {
 		return r.container.Wait(ctx)
 	}

@@ -10,87 +10,22 @@ import (
 )
 
 // beginBuilding lets the thread that builds do what needs nothing of init, which is on its
-// way into its cgroups meanwhile, and then wait for init and build the rest: init need not wait
-// until another thread has handed it over.
+// way into its cgroups meanwhile.
 func (l *Launch) beginBuilding() {
 	if l.Thread == nil || l.Plan.Namespaces.BuilderFlags()&^unix.CLONE_NEWCGROUP != 0 {
 		return
 	}
-	l.sandbox, l.alone = l.newSandbox(), true
+	l.sandbox = l.newSandbox()
 	l.Thread.Begin(func(error) {
-		if l.early.err = l.buildEarly(); l.early.err == nil {
-			l.early.err = l.buildWhenEntered()
+		unix.Umask(0) // all modes are given in full
+		for _, e := range l.Plan.Sandbox {
+			if _, ok := e.Step.(step.EarlyStep); !ok || l.early.err != nil {
+				return
+			}
+			l.early.err = l.buildStep(e, l.sandbox)
+			l.early.steps++
 		}
 	})
-}
-
-// buildEarly does the steps that need nothing of init.
-func (l *Launch) buildEarly() error {
-	unix.Umask(0) // all modes are given in full
-	for _, e := range l.Plan.Sandbox {
-		if _, ok := e.Step.(step.EarlyStep); !ok {
-			return nil
-		}
-		if err := l.buildStep(e, l.sandbox); err != nil {
-			return err
-		}
-		l.early.steps++
-	}
-	return nil
-}
-
-// buildWhenEntered builds when init says that it has entered its namespaces. Anything else that
-// it says is left for converse.
-func (l *Launch) buildWhenEntered() error {
-	r, files, err := l.receive()
-	if err != nil || r.Errno != 0 || r.Call != l.points.Entered {
-		l.first = &said{r, files, err}
-		return nil
-	}
-	if len(files) > 0 {
-		if err := l.take(files); err != nil {
-			return err
-		}
-	}
-	return l.buildAndTell()
-}
-
-// buildAndTell builds, on this thread, and tells init what it needs, unless there is something
-// left to be done on the host that init must not be beside.
-func (l *Launch) buildAndTell() error {
-	pidfd, err := unix.PidfdOpen(l.init(), 0)
-	if err != nil {
-		return fmt.Errorf("cannot open init: %w", err)
-	}
-	defer unix.Close(pidfd)
-	if err := l.buildHere(pidfd, l.Plan.Namespaces.BuilderFlags(), l.sandbox); err != nil || !l.tailBesideInit() {
-		return err
-	}
-	return l.send(l.sandbox) // from here: init need not wait for a change of thread
-}
-
-// builtAlone waits for the thread that builds, and reports whether it has heard init, and has
-// built.
-func (l *Launch) builtAlone() (bool, error) {
-	l.Born(l.init(), l.program.Len())
-	l.Thread.Wait()
-	if l.first != nil {
-		return false, nil
-	}
-	return true, l.finish(l.early.err)
-}
-
-// finish is what is left to do when the builder's thread has built, or not.
-func (l *Launch) finish(err error) error {
-	defer l.closeSandbox()
-	if err != nil {
-		return err
-	}
-	l.master, l.sandbox.Master = l.sandbox.Master, nil
-	if err := l.doTail(); err != nil || l.tailBesideInit() {
-		return err
-	}
-	return l.send(l.sandbox)
 }
 
 func (l *Launch) newSandbox() *step.Sandbox {
@@ -102,16 +37,37 @@ func (l *Launch) build() error {
 	if l.wire >= 0 {
 		return l.buildRemote()
 	}
+	pidfd, err := unix.PidfdOpen(l.init(), 0)
+	if err != nil {
+		return fmt.Errorf("cannot open init: %w", err)
+	}
+	defer unix.Close(pidfd)
+	l.Thread.Wait()
 	if l.sandbox == nil {
 		l.sandbox = l.newSandbox()
 	}
-	var err error
-	l.Thread.Begin(func(error) { err = l.buildAndTell() })
-	if !l.alone {
-		l.Born(l.init(), l.program.Len())
-	}
+	sandbox := l.sandbox
+	flags := l.Plan.Namespaces.BuilderFlags()
+	beside := l.tailBesideInit()
+	l.Thread.Begin(func(error) {
+		if err = l.early.err; err != nil {
+			return
+		}
+		if err = l.buildHere(pidfd, flags, sandbox); err == nil && beside {
+			err = l.send(sandbox) // from here: init need not wait for a change of thread
+		}
+	})
+	l.Born(l.init(), l.program.Len())
 	l.Thread.Wait()
-	return l.finish(err)
+	defer l.closeSandbox()
+	if err != nil {
+		return err
+	}
+	l.master, sandbox.Master = sandbox.Master, nil
+	if err := l.doTail(); err != nil || beside {
+		return err
+	}
+	return l.send(sandbox)
 }
 
 // closeSandbox lets go of what the builder had open. Its thread must have nothing to do.

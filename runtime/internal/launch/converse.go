@@ -34,14 +34,11 @@ type heard struct {
 // converse serves init until it is ready: ocirt's side of the conversation whose other
 // side is written by ns.Lower and plan.WaitForGo.
 func (l *Launch) converse() error {
-	h := heard{parted: l.points.Builder < 0, forked: l.points.Forked < 0}
-	if l.alone {
-		if built, err := l.builtAlone(); err != nil {
-			return err
-		} else if built {
-			h.entered, h.built = true, true
-		}
+	// While the kernel makes init's namespaces, the host's part can be done.
+	if err := l.open(); err != nil {
+		return err
 	}
+	h := heard{parted: l.points.Builder < 0, forked: l.points.Forked < 0}
 	for !h.ready || !h.forked {
 		// These have the socket in common with init, so that their end is not the end of
 		// the conversation.
@@ -140,13 +137,6 @@ func (l *Launch) handle(r entry.Record, files []*os.File, h *heard) error {
 	return nil
 }
 
-// A said is what init said, or why it could not be heard.
-type said struct {
-	record entry.Record
-	files  []*os.File
-	err    error
-}
-
 // errHelper is the end of a process that had something to tell yet.
 var errHelper = errors.New("a helper of init ended before it was done")
 
@@ -176,10 +166,6 @@ func (l *Launch) watch(pid int) error {
 
 // receive reads one record. The end of the file means that init has gone.
 func (l *Launch) receive() (entry.Record, []*os.File, error) {
-	if s := l.first; s != nil {
-		l.first = nil
-		return s.record, s.files, s.err
-	}
 	b, files, err := linux.Receive(l.sock, entry.RecordSize, maxFiles)
 	if err != nil {
 		return entry.Record{}, nil, fmt.Errorf("cannot hear init: %w", err)

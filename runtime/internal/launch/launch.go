@@ -57,8 +57,6 @@ type Launch struct {
 	}
 	begun beginning
 	talks atomic.Bool // sock is there
-	first *said       // what init said to the thread that builds, unless it is what that waits for
-	alone bool        // the thread waits for init itself
 
 	handOver handOver
 }
@@ -92,9 +90,6 @@ func (l *Launch) Create(dir string) (_ *Init, err error) {
 		}
 	}()
 	if err != nil {
-		return nil, err
-	}
-	if err := l.open(); err != nil {
 		return nil, err
 	}
 	l.beginBuilding()

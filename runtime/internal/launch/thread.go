@@ -29,7 +29,7 @@ var spare atomic.Pointer[Thread]
 // Ready starts the thread that the next NewThread takes, so that it is there by then.
 func Ready() {
 	if spare.Load() == nil {
-		spare.Store(startThread())
+		spare.Store(startThread(true))
 	}
 }
 
@@ -38,17 +38,21 @@ func Ready() {
 func NewThread(flags uintptr) *Thread {
 	t := spare.Swap(nil)
 	if t == nil {
-		t = startThread()
+		t = startThread(false)
 	}
 	t.flags = flags
 	t.begin.open()
 	return t
 }
 
-func startThread() *Thread {
+// startThread starts a thread; one that is ahead of what it will be told has time.
+func startThread(ahead bool) *Thread {
 	t := &Thread{begin: newGate(), end: newGate()}
 	go ownThread(func() {
 		linux.GrowStack()
+		if ahead {
+			linux.PopulateProgram()
+		}
 		t.begin.wait()
 		// Threads share root and working directory; a mount namespace can be entered only by
 		// one that does not (setns(2)).

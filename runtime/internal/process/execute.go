@@ -36,14 +36,16 @@ const maxFiles = 48
 // others were close-on-exec from their first moment. The number of calls is always the
 // same, so that a failure can be found by counting from the end.
 func (s CloseRest) Lower(i *step.Init) error {
+	marked := i.Place()
 	i.Call(unix.SYS_CLOSE_RANGE, s.Keep, uint64(math.MaxUint32), unix.CLOSE_RANGE_CLOEXEC).
-		May(unix.EINVAL, unix.ENOSYS, unix.EPERM).Label("mark descriptors")
+		May(unix.EINVAL, unix.ENOSYS, unix.EPERM).Label("mark descriptors").OnZero(marked)
 	if i.Base()+len(i.Files()) > s.Keep+maxFiles {
 		return fmt.Errorf("bug in ocirt: init is started with %d descriptors", i.Base()+len(i.Files()))
 	}
 	for fd := s.Keep; fd < s.Keep+maxFiles; fd++ {
 		i.Call(unix.SYS_FCNTL, fd, unix.F_SETFD, unix.FD_CLOEXEC).May(unix.EBADF).Label("mark a descriptor")
 	}
+	marked.Here()
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package main
+package linux
 
 import (
 	"unsafe"
@@ -27,13 +27,23 @@ type programHeader struct {
 	_           uint64 // alignment
 }
 
-// dropPages gives back the pages of this program that can be read from its file again: two
+// DropProgram gives back the pages of this program that can be read from its file again: two
 // thirds of what a process has that does nothing but wait for a container. The others are
 // dropped sooner, too: at the end, where somebody waits for this process.
-func dropPages() {
+func DropProgram() { adviseProgram(unix.MADV_DONTNEED) }
+
+// PopulateProgram maps the pages of this program that are read from its file, as far as the
+// page cache has them, before they are missed one after the other (Linux 5.14). It is for a
+// thread that has nothing else to do: if the file lies in the cache in single pages, as a
+// linker writes it, that takes a twentieth of the time from a program of some milliseconds.
+func PopulateProgram() { adviseProgram(unix.MADV_POPULATE_READ) }
+
+// adviseProgram gives the kernel advice about the parts of the program that cannot be written
+// to. Where it cannot be given nothing is lost: it is only memory.
+func adviseProgram(advice uintptr) {
 	aux, err := unix.Auxv()
 	if err != nil {
-		return // it is only memory
+		return
 	}
 	var table, entry, n uintptr
 	for _, a := range aux {
@@ -56,12 +66,12 @@ func dropPages() {
 			base = uint64(table) - h.addr
 		}
 	}
+	page := uint64(unix.Getpagesize())
 	for _, h := range headers {
 		if h.kind == typeLoad && h.flags&writeable == 0 {
-			page := uint64(unix.Getpagesize())
 			from := (base + h.addr) &^ (page - 1)
 			to := (base + h.addr + h.size + page - 1) &^ (page - 1)
-			_, _, _ = unix.RawSyscall(unix.SYS_MADVISE, uintptr(from), uintptr(to-from), unix.MADV_DONTNEED)
+			_, _, _ = unix.Syscall(unix.SYS_MADVISE, uintptr(from), uintptr(to-from), advice)
 		}
 	}
 }
