@@ -39,6 +39,8 @@ type host struct {
 	signals  []int32 // of each wait for one; the last one is followed by init's end
 	orphan   bool
 	changed  bool // the record
+	busy     int  // how often the first group is
+	slept    int
 	sent     []int
 	removed  []string
 	released bool // the lock
@@ -60,6 +62,9 @@ func (h *host) Syscall(s entry.Syscall) (int64, error) {
 func (h *host) do(s entry.Syscall) (int64, error) {
 	ne := binary.NativeEndian
 	switch fd := int(int32(s.Args[0])); s.Trap {
+	case unix.SYS_CLOCK_NANOSLEEP:
+		h.slept++
+		return 0, nil
 	case unix.SYS_PRCTL, unix.SYS_SCHED_SETAFFINITY, unix.SYS_RT_SIGPROCMASK, unix.SYS_FCNTL, unix.SYS_WRITE, unix.SYS_CLOSE:
 		return 0, nil
 	case unix.SYS_FLOCK:
@@ -96,6 +101,10 @@ func (h *host) do(s entry.Syscall) (int64, error) {
 		return h.statx(s)
 	case unix.SYS_UNLINKAT:
 		name, err := s.Memory.Text(entry.Addr(s.Args[1]))
+		if name == "/g/a" && h.busy > 0 {
+			h.busy--
+			return -int64(unix.EBUSY), err
+		}
 		h.removed = append(h.removed, fmt.Sprintf("%d %s", fd, name))
 		return 0, err
 	case unix.SYS_EXECVEAT:
@@ -211,6 +220,17 @@ func TestEnd(t *testing.T) {
 	}
 }
 
+// A group that is in use for a moment is waited for; for longer, it is ocirt's.
+func TestBusy(t *testing.T) {
+	for busy := range 5 {
+		h := &host{code: codeExited, busy: busy}
+		w := walk(t, duty(), h)
+		if w.Executed != (busy == 4) || h.slept != min(busy, 3) || !w.Executed && !slices.Equal(h.removed, everything) {
+			t.Errorf("busy %d times: ocirt takes over: %v; waited %d times, removed %q", busy, w.Executed, h.slept, h.removed)
+		}
+	}
+}
+
 func TestEndWithoutRemoval(t *testing.T) {
 	d := duty()
 	d.Removal, d.Orphans, d.Start = nil, -1, false
@@ -229,6 +249,7 @@ func TestTakeOver(t *testing.T) {
 		"running: dumped":               {code: 3, status: 11},
 		"running: an orphan":            {orphan: true},
 		"running: the record changed":   {code: codeExited, changed: true},
+		"running: a group is in use":    {code: codeExited, busy: 100},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := walk(t, duty(), h)

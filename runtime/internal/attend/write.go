@@ -160,13 +160,28 @@ func (w *writer) pollList(fds ...int) (at entry.Addr, n int) {
 func (w *writer) remove(r *Removal) {
 	w.must(w.Call(unix.SYS_FLOCK, w.duty.Lock, unix.LOCK_EX|unix.LOCK_NB).Label("lock the container"))
 	w.unchanged(r)
-	for _, dir := range r.Groups {
-		w.must(w.Call(unix.SYS_UNLINKAT, unix.AT_FDCWD, w.String(dir), unix.AT_REMOVEDIR).Labelf("remove cgroup %s", dir))
+	for i, dir := range r.Groups {
+		removed, path := w.Place(), w.String(dir)
+		if i == 0 {
+			w.removeSoon(path, removed)
+		}
+		w.must(w.Call(unix.SYS_UNLINKAT, unix.AT_FDCWD, path, unix.AT_REMOVEDIR).Labelf("remove cgroup %s", dir))
+		removed.Here()
 	}
 	for _, name := range r.Files {
 		w.must(w.Call(unix.SYS_UNLINKAT, r.Dir, w.String(name), 0).Labelf("remove %s", name))
 	}
 	w.must(w.Call(unix.SYS_UNLINKAT, r.Root, w.String(r.ID), unix.AT_REMOVEDIR).Labelf("remove %s", r.ID))
+}
+
+// removeSoon tries to remove the first group, and waits a little if that cannot be yet: Linux
+// 6.19 counts a process in its groups until it has been switched out for the last time, a
+// moment after it is seen to have ended. (Later ones wait for that in rmdir.)
+func (w *writer) removeSoon(path entry.Addr, removed *entry.Place) {
+	for _, nanoseconds := range []uint64{100_000, 500_000, 2_000_000} {
+		w.Call(unix.SYS_UNLINKAT, unix.AT_FDCWD, path, unix.AT_REMOVEDIR).May().Label("remove the first cgroup").OnZero(removed)
+		w.Call(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, 0, w.Words(0, nanoseconds), 0).May().Label("wait until init has left it")
+	}
 }
 
 // unchanged lets ocirt take over if the record is not the same file, as it was.
