@@ -176,7 +176,7 @@ func TestPodmanLife(t *testing.T) {
 	p.ok("restart", "--time", "0", "c")
 	has(p.ok("inspect", "-f", "{{.State.Status}}", "c"), "running")
 	p.ok("rm", "--force", "--time", "0", "c")
-	if out, status := p.do("", "inspect", "c"); status == 0 {
+	if out, status := p.do("", "inspect", "--type", "container", "c"); status == 0 {
 		t.Errorf("it is still there: %s", out)
 	}
 }
