@@ -17,7 +17,7 @@ import (
 )
 
 // AttendOptions ask that Start, of a container that was created with Hold, does not return:
-// this process becomes one of 40 KiB that passes on the signals that come, all but SIGCHLD,
+// this process becomes one of 24 KiB that passes on the signals that come, all but SIGCHLD,
 // SIGURG and SIGPIPE, waits for the container's end, deletes it, and ends with its exit
 // status.
 //
@@ -210,25 +210,27 @@ func (c *Container) attend(o StartOptions) {
 	}
 }
 
-// attendStart prepares for becoming the attendant while init starts. Started is called when
-// init has been told to, and returns if that cannot be.
+// attendStart prepares for becoming the attendant while init starts. Goes is called with
+// whether init has been told to, and returns if it has not, or that cannot be.
 //
 // To become the attendant takes about as long as a short program runs, most of it the end of
 // this process's threads and memory, and is to be over before that has ended. So it keeps off
 // the processor that init goes on on.
-func (c *Container) attendStart(o StartOptions, conn int, root *os.File) (started func()) {
+func (c *Container) attendStart(o StartOptions, conn int, root *os.File) (goes func(told bool)) {
 	t := c.mayAttend(o, true)
 	if t == nil {
-		return func() {}
+		return func(bool) {}
 	}
 	runtime.LockOSThread() // what follows is about this thread
 	aside := t.stepAside(c.self.init.Processor)
-	return func() {
+	return func(told bool) {
 		defer runtime.UnlockOSThread()
-		if aside {
+		if told && aside {
 			_ = linux.SetProcessorsOfAll(&t.aside) // they have to wake up to end
 		}
-		_ = t.become(c.dir, conn, root) // it is as well to go on here
+		if told {
+			_ = t.become(c.dir, conn, root) // it is as well to go on here
+		}
 		if aside {
 			_ = linux.SetProcessorsOfAll(&t.all)
 		}

@@ -170,17 +170,24 @@ func (c *Container) ending() bool {
 func (c *Container) release(conn int, b *spec.Bundle, o StartOptions) error {
 	root := c.openRoot() // init may be gone when it is needed
 	defer root.Close()
-	started := c.attendStart(o, conn, root)
+	goes := c.attendStart(o, conn, root)
+	err := c.tell(conn)
+	goes(err == nil)
+	if err != nil {
+		return err
+	}
+	return c.released(conn, b, root)
+}
+
+// tell tells init to start.
+func (c *Container) tell(conn int) error {
 	if err := unix.Send(conn, []byte{1}, unix.MSG_NOSIGNAL); err != nil {
 		return fmt.Errorf("cannot speak to init: %w", err)
 	}
 	if c.self != nil {
-		if err := c.self.init.Release(); err != nil {
-			return err
-		}
+		return c.self.init.Release()
 	}
-	started()
-	return c.released(conn, b, root)
+	return nil
 }
 
 // released waits until init has become the container's program. The connection is closed by

@@ -54,7 +54,7 @@ func (r *running) foreground(ctx context.Context) (status int, err error) {
 	return r.finish(ctx)
 }
 
-// attendOptions let a process of 40 KiB do all the rest, if that is possible. Without a
+// attendOptions let a process of 24 KiB do all the rest, if that is possible. Without a
 // terminal it has nothing to do but to wait.
 func (r *running) attendOptions(b *spec.Bundle) *runtime.AttendOptions {
 	if b.Spec.Process == nil || b.Spec.Process.Terminal || r.signals.pipe == nil || !r.app.logStays() {

@@ -43,10 +43,7 @@ func TestTakenOver(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := attendedRun(t, nil, "signals")
-			rename(c, strings.ReplaceAll(c.id, "/", "-"))
-			start(t, c).want(t, "ready")
-			c.becomes(t, true)
+			c, _ := smallRun(t, nil, start, "signals")
 			happens(t, c)
 			_ = c.Process.Signal(syscall.SIGQUIT)
 			c.ends(t, 23)
@@ -95,9 +92,7 @@ func groupsOf(t *testing.T, c *call) (dirs []string) {
 
 // Another one of the same name, made while nobody looked, is not touched.
 func TestAttendedIDTakenByAnother(t *testing.T) {
-	c := attendedRun(t, nil, "sleep")
-	start(t, c).want(t, "ready")
-	c.becomes(t, attends)
+	c, _ := smallRun(t, nil, start, "sleep")
 	if err := c.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -122,15 +117,14 @@ func TestAttendedIDTakenByAnother(t *testing.T) {
 
 // A child that was there before is waited for; the container goes on.
 func TestAttendedWithAnotherChild(t *testing.T) {
-	c := attendedRun(t, nil, "signals")
 	path, err := exec.LookPath("ocirt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Path, c.Args = "/bin/sh", append([]string{"sh", "-c", `sleep 0.5 & exec "$0" "$@"`, path}, c.Args[1:]...)
-	lines := start(t, c)
-	lines.want(t, "ready")
-	c.becomes(t, attends)
+	c, lines := smallRun(t, nil, func(t *testing.T, c *call) output {
+		c.Path, c.Args = "/bin/sh", append([]string{"sh", "-c", `sleep 1 & exec "$0" "$@"`, path}, c.Args[1:]...)
+		return start(t, c)
+	}, "signals")
 	c.becomes(t, false) // when sleep ends
 	children := fmt.Sprintf("/proc/%d/task/%d/children", c.Process.Pid, c.Process.Pid)
 	for end := time.Now().Add(patience); len(strings.Fields(contents(t, children))) != 1; time.Sleep(time.Millisecond) {

@@ -1,4 +1,4 @@
-// Package attend writes the program of a process that waits for a container's end: 40 KiB
+// Package attend writes the program of a process that waits for a container's end: 24 KiB
 // instead of a Go program's megabytes, and gone as quickly.
 //
 // It passes signals on, waits, removes the container and ends with its exit status. That is

@@ -17,16 +17,6 @@ func Processors() (set unix.CPUSet, err error) {
 	return set, os.NewSyscallError("sched_getaffinity", err)
 }
 
-// Processor is the one that the calling thread runs on at the moment; -1 if that cannot be
-// told (getcpu(2)).
-func Processor() int {
-	var cpu uint32
-	if _, _, errno := unix.RawSyscall(unix.SYS_GETCPU, uintptr(unsafe.Pointer(&cpu)), 0, 0); errno != 0 {
-		return -1
-	}
-	return int(cpu)
-}
-
 // Without is a set without a processor; ok is false if that is no other set, or none is left.
 func Without(set unix.CPUSet, processor int) (others unix.CPUSet, ok bool) {
 	others = set
