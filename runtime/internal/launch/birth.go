@@ -50,7 +50,6 @@ type beginning struct {
 	goOn   gate // with starting init, or not
 	told   bool // which it is
 	gaveUp bool
-	err    error // of start
 }
 
 // beginWriting lets the thread write the program, if all is known that the program will inherit: the
@@ -61,33 +60,33 @@ func (l *Launch) beginWriting() {
 		return
 	}
 	l.begun.yes, l.begun.goOn = true, newGate()
-	l.Thread.Begin(func(made error) { l.begun.err = l.start(made) })
+	l.beginOnThread()
 }
 
-// giveUp lets a thread that waits for Create do so no longer, and returns when it does not.
+// giveUp lets a thread that waits for us do so no longer, and returns when it does not.
 func (l *Launch) giveUp() {
 	if l.begun.yes && !l.begun.told {
 		l.begun.told, l.begun.gaveUp = true, true
 		l.begun.goOn.open()
-		l.Thread.Wait()
 	}
+	l.leave()
+	l.Thread.Wait()
 }
 
 // beginStart lets start run beside this thread; started waits for its end.
 func (l *Launch) beginStart() (started func() error) {
-	var err error
-	switch {
-	case l.begun.yes:
+	if l.Thread == nil {
+		done := make(chan error, 1)
+		go func() { done <- l.start(nil) }()
+		return func() error { return <-done }
+	}
+	if l.begun.yes {
 		l.begun.told = true
 		l.begun.goOn.open()
-		return func() error { l.Thread.Wait(); return l.begun.err }
-	case l.Thread != nil:
-		l.Thread.Begin(func(made error) { err = l.start(made) })
-		return func() error { l.Thread.Wait(); return err }
+	} else {
+		l.beginOnThread()
 	}
-	done := make(chan error, 1)
-	go func() { done <- l.start(nil) }()
-	return func() error { return <-done }
+	return func() error { l.site.born.wait(); return l.site.bornErr }
 }
 
 // doHost does the steps of the host section.

@@ -37,8 +37,8 @@ func TestHostFailsAfterTheBeginning(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(100 * time.Millisecond) // until it waits
-		if !l.begun.yes || l.begun.err != nil {
-			t.Errorf("begun: %v, %v", l.begun.yes, l.begun.err)
+		if !l.begun.yes || l.site.bornErr != nil {
+			t.Errorf("begun: %v, %v", l.begun.yes, l.site.bornErr)
 		}
 		ended := make(chan error, 1)
 		go func() {

@@ -9,25 +9,6 @@ import (
 	"github.com/ocirt/ocirt/runtime/internal/step"
 )
 
-// beginBuilding lets the thread that builds do what needs nothing of init, which is on its
-// way into its cgroups meanwhile.
-func (l *Launch) beginBuilding() {
-	if l.Thread == nil || l.Plan.Namespaces.BuilderFlags()&^unix.CLONE_NEWCGROUP != 0 {
-		return
-	}
-	l.sandbox = l.newSandbox()
-	l.Thread.Begin(func(error) {
-		unix.Umask(0) // all modes are given in full
-		for _, e := range l.Plan.Sandbox {
-			if _, ok := e.Step.(step.EarlyStep); !ok || l.early.err != nil {
-				return
-			}
-			l.early.err = l.buildStep(e, l.sandbox)
-			l.early.steps++
-		}
-	})
-}
-
 func (l *Launch) newSandbox() *step.Sandbox {
 	return &step.Sandbox{Input: l.Input, Pid: l.init(), Context: l.Host.Context, Warn: l.Host.Warn}
 }
@@ -42,29 +23,17 @@ func (l *Launch) build() error {
 		return fmt.Errorf("cannot open init: %w", err)
 	}
 	defer unix.Close(pidfd)
-	l.Thread.Wait()
-	if l.sandbox == nil {
-		l.sandbox = l.newSandbox()
-	}
-	sandbox := l.sandbox
-	flags := l.Plan.Namespaces.BuilderFlags()
-	beside := l.tailBesideInit()
-	l.Thread.Begin(func(error) {
-		if err = l.early.err; err != nil {
-			return
-		}
-		if err = l.buildHere(pidfd, flags, sandbox); err == nil && beside {
-			err = l.send(sandbox) // from here: init need not wait for a change of thread
-		}
-	})
+	l.site.pidfd, l.site.beside = pidfd, l.tailBesideInit()
+	l.site.entered.open()
 	l.Born(l.init(), l.program.Len())
 	l.Thread.Wait()
+	sandbox := l.sandbox
 	defer l.closeSandbox()
-	if err != nil {
+	if err := l.site.built; err != nil {
 		return err
 	}
 	l.master, sandbox.Master = sandbox.Master, nil
-	if err := l.doTail(); err != nil || beside {
+	if err := l.doTail(); err != nil || l.site.beside {
 		return err
 	}
 	return l.send(sandbox)
@@ -87,24 +56,6 @@ func (l *Launch) tailBesideInit() bool {
 		}
 	}
 	return true
-}
-
-// buildHere does the sandbox section on this thread, in the namespaces of a process.
-func (l *Launch) buildHere(pidfd, flags int, sandbox *step.Sandbox) error {
-	if flags != 0 {
-		if err := unix.Setns(pidfd, flags); err != nil {
-			return fmt.Errorf("cannot enter the container's namespaces: %w", err)
-		}
-	}
-	unix.Umask(0)
-	for i := l.early.steps; i < hostTail(l.Plan.Sandbox); i++ {
-		sandbox.Files = l.opened[i]
-		delete(l.opened, i)
-		if err := l.buildStep(l.Plan.Sandbox[i], sandbox); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // buildStep does a step of the sandbox section.

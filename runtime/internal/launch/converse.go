@@ -25,6 +25,7 @@ const maxFiles = 253
 // their records come in any order.
 type heard struct {
 	parted  bool // the builder has told init's pid
+	given   bool // init has handed over what the builder needs of it
 	entered bool
 	built   bool // the building is done
 	ready   bool
@@ -120,6 +121,11 @@ func (l *Launch) handle(r entry.Record, files []*os.File, h *heard) error {
 	case r.Call == l.points.Forked:
 		h.forked, l.pids = true, append(l.pids, int(r.Value))
 	case slices.Contains(l.points.Opened, r.Call) && early && len(files) == 0:
+	case r.Call == l.points.Given && early && !h.given:
+		h.given = true
+		err := l.take(files)
+		l.site.given.open()
+		return err
 	case r.Call == l.points.Entered && early:
 		h.entered = true
 		if n := len(files) - 1; n >= 0 && l.Plan.Namespaces.GivesCgroupNS() {

@@ -51,12 +51,9 @@ type Launch struct {
 	master    *os.File
 	cgroups   *os.File // the container's cgroup namespace, for a builder process
 	sandbox   *step.Sandbox
-	early     struct { // what was built before init asked for it
-		steps int
-		err   error
-	}
-	begun beginning
-	talks atomic.Bool // sock is there
+	site      site
+	begun     beginning
+	talks     atomic.Bool // sock is there
 
 	handOver handOver
 }
@@ -92,7 +89,6 @@ func (l *Launch) Create(dir string) (_ *Init, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l.beginBuilding()
 	if err := l.converse(); err != nil {
 		return nil, err
 	}

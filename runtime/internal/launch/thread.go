@@ -79,9 +79,9 @@ func (t *Thread) Begin(f func(made error)) {
 	t.begin.open()
 }
 
-// Wait waits for what Begin began.
+// Wait waits for what Begin began; for nothing if t is nil.
 func (t *Thread) Wait() {
-	if t.busy {
+	if t != nil && t.busy {
 		t.end.wait()
 		t.busy = false
 	}

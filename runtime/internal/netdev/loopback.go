@@ -24,7 +24,7 @@ func Loopback(in *step.Input, emit step.Emit) error {
 func (RaiseLoopback) String() string { return "set interface lo up" }
 
 // Early: the namespace is new, so the thread that builds has made it.
-func (RaiseLoopback) Early() {}
+func (RaiseLoopback) Early() bool { return true }
 
 // Do asks by ioctl: one socket and one call, where netlink takes two round trips
 // (netdevice(7), SIOCSIFFLAGS). An interface that is not there is none to set up: a kernel

@@ -43,6 +43,7 @@ type Points struct {
 	Maps    int   // by the process that was started
 	Builder int   // by the same, which becomes the builder; value: the pid of the next
 	Opened  []int // by init, for a helper of its own: a procfs has been opened
+	Given   int   // with the descriptors of Give, if those come before Entered
 	Entered int   // with the cgroup namespace as the last descriptor, if GivesCgroupNS
 	Forked  int   // value: the pid of init, if a further fork is needed after the building; Lower does not write it
 
@@ -70,7 +71,7 @@ func (s *Set) GivesCgroupNS() bool { return !s.Direct() && s.makes(unix.CLONE_NE
 // host's is open.
 func (s *Set) Lower(e Enter) (Points, error) {
 	p := e.Program
-	at := Points{Maps: -1, Builder: -1, Forked: -1}
+	at := Points{Maps: -1, Builder: -1, Given: -1, Forked: -1}
 	dumpable := 0
 	if s.makes(unix.CLONE_NEWUSER) {
 		dumpable = 1 // or an ordinary user may not write the maps
@@ -81,6 +82,11 @@ func (s *Set) Lower(e Enter) (Points, error) {
 	p.Call(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, dumpable).Label("become non-dumpable")
 	var tasks []entry.Slot
 	if e.Later > 0 && !e.Hold {
+		if s.givesFirst(e) {
+			if err := giveFirst(e, &at); err != nil {
+				return at, err
+			}
+		}
 		tasks = waitForGroups(e) // the first message, so the first to be read
 	}
 	if e.Builder == nil {
@@ -95,6 +101,22 @@ func (s *Set) Lower(e Enter) (Points, error) {
 	}
 	s.receive(e, &at)
 	return at, nil
+}
+
+// givesFirst reports whether init can make what Give wants of it while its cgroups are being
+// made: if it is born into all its other namespaces.
+func (s *Set) givesFirst(e Enter) bool { return e.Builder == nil && len(s.Join) == 0 }
+
+// giveFirst makes what the builder needs and hands it over.
+func giveFirst(e Enter, at *Points) error {
+	p := e.Program
+	slots, err := e.Give(p, nil)
+	if err != nil {
+		return err
+	}
+	at.Given = p.TellFiles("hand over what the builder needs", len(slots), keepAll(p, slots))
+	closeSlots(p, slots)
+	return nil
 }
 
 // waitForGroups waits for the tasks files of groups that are being made.
@@ -204,9 +226,12 @@ func (s *Set) split(e Enter, at *Points, tasks []entry.Slot) error {
 	if e.Proc > 0 {
 		p.Call(unix.SYS_CLOSE, e.Proc).Label("close a descriptor")
 	}
-	slots, err := e.Give(p, nil)
-	if err != nil {
-		return err
+	var slots []entry.Slot
+	if at.Given < 0 {
+		var err error
+		if slots, err = e.Give(p, nil); err != nil {
+			return err
+		}
 	}
 	slots = append(slots, given...)
 	at.Entered = p.TellFiles("report that the namespaces are entered", len(slots), keepAll(p, slots))

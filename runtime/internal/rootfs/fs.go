@@ -36,6 +36,16 @@ func (s Mount) String() string {
 		notes(readOnlyNote(s.Attr, s.RecAttr), propagationNote(s.Propagation), up)
 }
 
+// Early reports whether this is a file system to which it does not matter which cgroups there
+// are: those that nearly every container has.
+func (s Mount) Early() bool {
+	switch s.Type {
+	case "tmpfs", "devpts", "mqueue", "sysfs":
+		return true
+	}
+	return false
+}
+
 // Do builds the mount and attaches it.
 func (s Mount) Do(b *step.Sandbox) error {
 	return mountError(s.Source, s.Place.UnsafePath, s.do(b))
@@ -241,6 +251,9 @@ func (s AttachProc) GiveProc(p *entry.Program, open func(words string) entry.Slo
 	p.Call(unix.SYS_CLOSE, fs)
 	return []entry.Slot{mount}, nil
 }
+
+// Early: it needs nothing of init but the procfs.
+func (AttachProc) Early() bool { return true }
 
 // Do attaches the procfs.
 func (s AttachProc) Do(b *step.Sandbox) error {

@@ -62,10 +62,10 @@ func (s OpenRoot) String() string    { return "open " + s.Path + " as the root" 
 func (s PrepareRoot) String() string { return "prepare " + s.Path + " as the root" }
 
 // Early: the mounts are those of the thread that builds.
-func (OpenRoot) Early() {}
+func (OpenRoot) Early() bool { return true }
 
 // Early: as OpenRoot's.
-func (PrepareRoot) Early() {}
+func (PrepareRoot) Early() bool { return true }
 
 // Do opens the root.
 func (s OpenRoot) Do(b *step.Sandbox) error {

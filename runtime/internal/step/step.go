@@ -49,11 +49,12 @@ type SandboxStep interface {
 	Do(*Sandbox) error
 }
 
-// An EarlyStep is a SandboxStep that needs nothing of init. If the first ones of the section
-// are such steps, they are done while init is on its way into its cgroups.
+// An EarlyStep is a SandboxStep that can be one that needs nothing of init but what it gives, and
+// neither its cgroups nor its cgroup namespace. If the first ones of the section are early, they
+// are done while init is on its way into its cgroups. An Opener is not early.
 type EarlyStep interface {
 	SandboxStep
-	Early()
+	Early() bool
 }
 
 // An Opener is a SandboxStep that needs something only the host can give: the source of a
