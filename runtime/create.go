@@ -14,6 +14,7 @@ import (
 	"github.com/ocirt/ocirt/runtime/internal/rdt"
 	"github.com/ocirt/ocirt/runtime/internal/step"
 	"github.com/ocirt/ocirt/runtime/internal/store"
+	"github.com/ocirt/ocirt/runtime/internal/thread"
 	"github.com/ocirt/ocirt/spec"
 )
 
@@ -162,7 +163,7 @@ type making struct {
 	rec     *store.Record
 	pidFile *pidFile
 	resctrl []string // resource groups that delete will have to remove
-	thread  *launch.Thread
+	thread  *thread.Thread
 
 	// Of Create alone, from begin.
 	launch   *launch.Launch

@@ -3,9 +3,9 @@ package runtime
 import (
 	"sync/atomic"
 
-	"github.com/ocirt/ocirt/runtime/internal/launch"
 	"github.com/ocirt/ocirt/runtime/internal/ns"
 	"github.com/ocirt/ocirt/runtime/internal/step"
+	"github.com/ocirt/ocirt/runtime/internal/thread"
 	"github.com/ocirt/ocirt/spec"
 )
 
@@ -14,7 +14,7 @@ import (
 // bundle is known by now the thread begins to make its namespaces; nil: it waits for Create.
 func Ready(b *spec.Bundle) {
 	if b == nil {
-		launch.Ready()
+		thread.Ready()
 		return
 	}
 	begun.Store(&birth{b, birthplace(b)})
@@ -23,7 +23,7 @@ func Ready(b *spec.Bundle) {
 // A birth is what Ready has begun.
 type birth struct {
 	bundle *spec.Bundle
-	thread *launch.Thread
+	thread *thread.Thread
 }
 
 var begun atomic.Pointer[birth]
@@ -31,7 +31,7 @@ var begun atomic.Pointer[birth]
 // birthplace starts the thread that init is born of, if it is born of one: it makes the
 // namespaces while everything else is checked and compiled. If that finds a mistake they are
 // gone with the thread.
-func birthplace(b *spec.Bundle) *launch.Thread {
+func birthplace(b *spec.Bundle) *thread.Thread {
 	set := ns.Compile(&step.Input{Bundle: b})
 	if old := begun.Swap(nil); old != nil {
 		if old.bundle == b && set.Direct() && old.thread.Makes(set.ThreadFlags()) {
@@ -42,5 +42,5 @@ func birthplace(b *spec.Bundle) *launch.Thread {
 	if !set.Direct() {
 		return nil
 	}
-	return launch.NewThread(set.ThreadFlags())
+	return thread.New(set.ThreadFlags())
 }

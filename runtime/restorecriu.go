@@ -14,12 +14,12 @@ import (
 
 	"github.com/ocirt/ocirt/runtime/internal/cgroup"
 	"github.com/ocirt/ocirt/runtime/internal/criu"
-	"github.com/ocirt/ocirt/runtime/internal/launch"
 	"github.com/ocirt/ocirt/runtime/internal/plan"
 	"github.com/ocirt/ocirt/runtime/internal/process"
 	"github.com/ocirt/ocirt/runtime/internal/rootfs"
 	"github.com/ocirt/ocirt/runtime/internal/safepath"
 	"github.com/ocirt/ocirt/runtime/internal/step"
+	"github.com/ocirt/ocirt/runtime/internal/thread"
 )
 
 // look finds out all that can be found out before anything is made.
@@ -86,7 +86,7 @@ func (r *restoring) namespaces() error {
 
 // onThread calls f on a thread of which nothing is left afterwards.
 func onThread(f func() error) (err error) {
-	launch.OnOwnThread(func() { err = f() })
+	thread.OnOwn(func() { err = f() })
 	return err
 }
 

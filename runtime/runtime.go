@@ -8,6 +8,7 @@ import (
 	"github.com/ocirt/ocirt/runtime/internal/launch"
 	"github.com/ocirt/ocirt/runtime/internal/linux"
 	"github.com/ocirt/ocirt/runtime/internal/store"
+	"github.com/ocirt/ocirt/runtime/internal/thread"
 )
 
 // A Runtime is a root directory and the containers in it. It may be used by several
@@ -54,7 +55,7 @@ func New(root string, options ...Option) (*Runtime, error) {
 // Init makes this process a builder if it was started as one, and then does not return. A
 // program that makes containers with user namespaces calls it first in main.
 func Init() {
-	linux.GrowStack()
+	thread.GrowStack()
 	if !launch.IsBuilder() {
 		return
 	}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ocirt/ocirt/runtime/ahead"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/runtime/internal/launch"
@@ -18,7 +20,7 @@ import (
 
 // attendanceName is the environment variable in which Attend leaves what TakeOver needs. It
 // is believed only if the process is a child of this one.
-const attendanceName = "_OCIRT_ATTEND"
+const attendanceName = ahead.Attended
 
 // An attendance is what is left of a process that has turned to attend a container. Numbers
 // are descriptors but for the first one.

@@ -15,6 +15,7 @@ package main
 import (
 	"os"
 
+	_ "github.com/ocirt/ocirt/cmd/ocirt/internal/early"
 	"github.com/ocirt/ocirt/runtime"
 )
 

@@ -2,6 +2,7 @@ package tour
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -50,5 +51,30 @@ func TestHostnameNeedsNamespace(t *testing.T) {
 	eachStance(t, func(t *testing.T, s stance) {
 		b := s.bundle(t, lab.Without(specs.UTSNamespace), func(c *specs.Spec) { c.Hostname = "host" })
 		s.runtime.CreateFails(b, "unable to set hostname without a private UTS namespace")
+	})
+}
+
+// The namespaces are guessed from config.json before it is read. What counts is what it says.
+func TestNamespacesGuessedWrong(t *testing.T) {
+	eachStance(t, func(t *testing.T, s stance) {
+		b := s.bundle(t, func(c *specs.Spec) { c.Hostname = "sandcastle" })
+		path := filepath.Join(b.Dir, "config.json")
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		misleading := append([]byte(`{"com.example":{"namespaces":[{"type":"ipc"},{"type":"network"}]},`), raw[1:]...)
+		if err := os.WriteFile(path, misleading, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r := s.runtime.Report(b)
+		if r.System.Hostname != "sandcastle" {
+			t.Errorf("the name inside is %q, want sandcastle", r.System.Hostname)
+		}
+		for _, kind := range []specs.LinuxNamespaceType{specs.UTSNamespace, specs.MountNamespace, specs.PIDNamespace, specs.IPCNamespace, specs.NetworkNamespace} {
+			if r.Namespace(kind) == lab.HostNamespace(kind) {
+				t.Errorf("the %s namespace is the host's", kind)
+			}
+		}
 	})
 }

@@ -67,6 +67,9 @@ func (p *Program) Call(trap uintptr, args ...any) *Call {
 	if len(p.spare) == 0 {
 		p.spare = make([]Call, 64) // one allocation for what most programs need a few of
 	}
+	if p.calls == nil {
+		p.calls = make([]*Call, 0, 512) // as with its data, growing costs pages that nobody needs
+	}
 	c := &p.spare[0]
 	p.spare = p.spare[1:]
 	*c = Call{p: p, trap: trap, index: len(p.calls), step: p.step}

@@ -51,7 +51,7 @@ func (p *Program) Report() Slot {
 // descriptor, four bytes of padding, and the record of a failure.
 func (p *Program) header() {
 	if len(p.heap) == 0 {
-		p.heap = make([]byte, headerSize)
+		p.heap = make([]byte, headerSize, 8<<10)
 		binary.NativeEndian.PutUint32(p.heap[0:], ^uint32(0))
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/ocirt/ocirt/runtime/internal/linux"
 	"github.com/ocirt/ocirt/runtime/internal/ns"
 	"github.com/ocirt/ocirt/runtime/internal/step"
+	"github.com/ocirt/ocirt/runtime/internal/thread"
 )
 
 // birth does the steps of the host section and starts init. The kernel needs as long for
@@ -28,10 +29,12 @@ func (l *Launch) birth(later int) error {
 	started, host, sent := l.beginStart(), error(nil), false
 	if later > 0 && !l.held() {
 		if host = l.doHost(); host == nil && l.talks.Load() {
+			l.aside.apply()
 			host, sent = l.sendTasks(later), true // init finds them when it is there
 		}
 	}
 	err := started()
+	l.aside.apply()
 	if err == nil && host == nil && later > 0 && !l.held() && !sent {
 		host = l.sendTasks(later)
 	}
@@ -47,8 +50,8 @@ func (l *Launch) birth(later int) error {
 // A beginning is the part of start that was begun before there is a container.
 type beginning struct {
 	yes    bool
-	goOn   gate // with starting init, or not
-	told   bool // which it is
+	goOn   thread.Gate // with starting init, or not
+	told   bool        // which it is
 	gaveUp bool
 }
 
@@ -59,7 +62,7 @@ func (l *Launch) beginWriting() {
 	if l.Thread == nil || l.later() == 0 && !l.held() && slices.ContainsFunc(l.Input.Cgroups, named) {
 		return
 	}
-	l.begun.yes, l.begun.goOn = true, newGate()
+	l.begun.yes, l.begun.goOn = true, thread.NewGate()
 	l.beginOnThread()
 }
 
@@ -67,7 +70,7 @@ func (l *Launch) beginWriting() {
 func (l *Launch) giveUp() {
 	if l.begun.yes && !l.begun.told {
 		l.begun.told, l.begun.gaveUp = true, true
-		l.begun.goOn.open()
+		l.begun.goOn.Open()
 	}
 	l.leave()
 	l.Thread.Wait()
@@ -82,11 +85,11 @@ func (l *Launch) beginStart() (started func() error) {
 	}
 	if l.begun.yes {
 		l.begun.told = true
-		l.begun.goOn.open()
+		l.begun.goOn.Open()
 	} else {
 		l.beginOnThread()
 	}
-	return func() error { l.site.born.wait(); return l.site.bornErr }
+	return func() error { l.site.born.Wait(); return l.site.bornErr }
 }
 
 // doHost does the steps of the host section.
@@ -157,7 +160,7 @@ func (l *Launch) start(made error) error {
 		return err
 	}
 	if l.begun.yes {
-		if l.begun.goOn.wait(); l.begun.gaveUp {
+		if l.begun.goOn.Wait(); l.begun.gaveUp {
 			return errGivenUp
 		}
 		if later == 0 && len(l.Host.Tasks) > 0 {
@@ -214,7 +217,11 @@ func (l *Launch) fork(later int) error {
 	if later == 0 && l.Host.CgroupFD != nil && l.Plan.Namespaces.Direct() {
 		attr.UseCgroupFD, attr.CgroupFD = true, int(l.Host.CgroupFD.Fd())
 	}
+	if later > 0 && l.Thread != nil {
+		defer l.aside.prepare(l.Input)()
+	}
 	pid, err := l.program.Start(l.Files, attr)
+	l.aside.pid.Store(int32(max(pid, 0)))
 	if err != nil {
 		return l.explain("", fmt.Errorf("cannot start init: %w", err))
 	}

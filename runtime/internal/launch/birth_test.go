@@ -10,6 +10,7 @@ import (
 
 	"github.com/ocirt/ocirt/runtime/internal/plan"
 	"github.com/ocirt/ocirt/runtime/internal/step"
+	"github.com/ocirt/ocirt/runtime/internal/thread"
 	"github.com/ocirt/ocirt/spec"
 )
 
@@ -32,7 +33,7 @@ func TestHostFailsAfterTheBeginning(t *testing.T) {
 			t.Fatal(err)
 		}
 		pl.Host = []step.Entry{{From: "/linux", Step: refusal{}}}
-		l, err := Begin(Request{Input: in, Host: new(step.Host), Thread: NewThread(0), Plan: pl})
+		l, err := Begin(Request{Input: in, Host: new(step.Host), Thread: thread.New(0), Plan: pl})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,7 @@ func (l *Launch) build() error {
 	}
 	defer unix.Close(pidfd)
 	l.site.pidfd, l.site.beside = pidfd, l.tailBesideInit()
-	l.site.entered.open()
+	l.site.entered.Open()
 	l.Born(l.init(), l.program.Len())
 	l.Thread.Wait()
 	sandbox := l.sandbox

@@ -39,6 +39,9 @@ func (l *Launch) converse() error {
 	if err := l.open(); err != nil {
 		return err
 	}
+	if l.Thread != nil {
+		l.site.heard.Wait()
+	}
 	h := heard{parted: l.points.Builder < 0, forked: l.points.Forked < 0}
 	for !h.ready || !h.forked {
 		// These have the socket in common with init, so that their end is not the end of
@@ -53,7 +56,7 @@ func (l *Launch) converse() error {
 		if err != nil {
 			return err
 		}
-		r, files, err := l.receive()
+		r, files, err := l.hear()
 		if err != nil {
 			return err
 		}
@@ -123,9 +126,7 @@ func (l *Launch) handle(r entry.Record, files []*os.File, h *heard) error {
 	case slices.Contains(l.points.Opened, r.Call) && early && len(files) == 0:
 	case r.Call == l.points.Given && early && !h.given:
 		h.given = true
-		err := l.take(files)
-		l.site.given.open()
-		return err
+		return l.take(files)
 	case r.Call == l.points.Entered && early:
 		h.entered = true
 		if n := len(files) - 1; n >= 0 && l.Plan.Namespaces.GivesCgroupNS() {
@@ -285,7 +286,7 @@ func (l *Launch) open() error {
 		if err != nil {
 			return &step.Error{Step: e.Step.String(), From: e.From, Where: "host", Err: err}
 		}
-		l.opened[i] = files
+		l.opened.put(i, files)
 	}
 	return nil
 }
@@ -300,7 +301,8 @@ func (l *Launch) take(files []*os.File) error {
 		if len(files) == 0 {
 			return errors.New("bug in ocirt: init gave too few descriptors")
 		}
-		l.opened[i], files = files[:1:1], files[1:]
+		l.opened.put(i, files[:1:1])
+		files = files[1:]
 	}
 	closeFiles(files)
 	return nil

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ocirt/ocirt/runtime/internal/step"
+	"github.com/ocirt/ocirt/runtime/internal/thread"
 )
 
 // An Init is a container's first process, built and waiting for start.
@@ -21,7 +22,7 @@ type Init struct {
 
 	sock   int
 	loans  []step.Loan
-	thread *Thread // that it was born of, which has its namespaces
+	thread *thread.Thread // that it was born of, which has its namespaces
 }
 
 // Restored is the first process of a container that was not made here: it runs already.

@@ -14,6 +14,7 @@ import (
 	"github.com/ocirt/ocirt/runtime/internal/ns"
 	"github.com/ocirt/ocirt/runtime/internal/plan"
 	"github.com/ocirt/ocirt/runtime/internal/step"
+	"github.com/ocirt/ocirt/runtime/internal/thread"
 )
 
 // A Request is what Create needs.
@@ -21,10 +22,10 @@ type Request struct {
 	Input    *step.Input
 	Plan     *plan.Plan
 	Host     *step.Host
-	Files    []*os.File // descriptors 0 to Input.KeepFDs()-1 of the container's process
-	Listener *os.File   // the start socket; it listens when Create is called
-	Agent    Agent      // gets the listener, if the container's filter has one that is loaded before start
-	Thread   *Thread    // with the namespaces of Plan.Namespaces.ThreadFlags, if that is Direct
+	Files    []*os.File     // descriptors 0 to Input.KeepFDs()-1 of the container's process
+	Listener *os.File       // the start socket; it listens when Create is called
+	Agent    Agent          // gets the listener, if the container's filter has one that is loaded before start
+	Thread   *thread.Thread // with the namespaces of Plan.Namespaces.ThreadFlags, if that is Direct
 
 	// Born is told init's pid and how many calls its program has, if it is Direct, when there is
 	// time: while the sandbox is built.
@@ -42,16 +43,17 @@ type Launch struct {
 	joined    []*os.File // the namespaces to join
 	program   *entry.Program
 	points    ns.Points
-	ready     int                // index of the call that reports readiness
-	processor int                // that init was on then
-	sock      int                // our end of the socket to init
-	wire      int                // our end of the socket to a builder process; -1 if a thread builds
-	opened    map[int][]*os.File // by number in the sandbox section: what Openers brought
-	pids      []int              // of all children, init last
+	ready     int // index of the call that reports readiness
+	processor int // that init was on then
+	sock      int // our end of the socket to init
+	wire      int // our end of the socket to a builder process; -1 if a thread builds
+	opened    openings
+	pids      []int // of all children, init last
 	master    *os.File
 	cgroups   *os.File // the container's cgroup namespace, for a builder process
 	sandbox   *step.Sandbox
 	site      site
+	aside     aside
 	begun     beginning
 	talks     atomic.Bool // sock is there
 
@@ -61,7 +63,7 @@ type Launch struct {
 // Begin begins what has no side effects: with a thread, to write init's program. Create goes on
 // with it; Close gives it up.
 func Begin(r Request) (_ *Launch, err error) {
-	l := &Launch{Request: r, sock: -1, wire: -1, opened: map[int][]*os.File{}}
+	l := &Launch{Request: r, sock: -1, wire: -1}
 	if l.joined, err = r.Plan.Namespaces.OpenJoined(); err != nil {
 		l.Close()
 		return nil, &step.Error{Where: "host", Err: err}
@@ -241,9 +243,7 @@ func (l *Launch) Close() {
 	closeFiles(l.Host.Tasks)
 	closeFiles([]*os.File{l.Host.CgroupFD, l.cgroups})
 	l.Host.Tasks, l.Host.CgroupFD = nil, nil
-	for _, files := range l.opened {
-		closeFiles(files)
-	}
+	l.opened.close()
 	if l.master != nil {
 		l.master.Close()
 	}

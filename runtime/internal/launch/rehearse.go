@@ -22,7 +22,7 @@ func Rehearse(in *step.Input, p *plan.Plan) (*entry.Program, error) {
 	defer null.Close()
 	l := &Launch{
 		Request: Request{Input: in, Plan: p, Host: &step.Host{Input: in}, Listener: null, Builder: func(bool) (*os.File, error) { return os.Open("/dev/null") }},
-		program: &entry.Program{}, sock: -1, wire: -1, opened: map[int][]*os.File{},
+		program: &entry.Program{}, sock: -1, wire: -1,
 	}
 	defer l.Close()
 	program := l.program

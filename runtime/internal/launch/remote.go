@@ -201,7 +201,7 @@ func (l *Launch) begin() error {
 		return err
 	}
 	for i := range l.Plan.Sandbox {
-		files := l.opened[i]
+		files := l.opened.take(i)
 		if len(files) == 0 {
 			continue
 		}
@@ -209,7 +209,6 @@ func (l *Launch) begin() error {
 			return err
 		}
 		closeFiles(files)
-		delete(l.opened, i)
 	}
 	if l.cgroups != nil {
 		if err := wire.Send(l.wire, wire.Message{Kind: wire.Begin, Step: cgroupNS, Files: []*os.File{l.cgroups}}); err != nil {

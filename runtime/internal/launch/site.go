@@ -3,50 +3,63 @@ package launch
 import (
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ocirt/ocirt/runtime/internal/entry"
 	"github.com/ocirt/ocirt/runtime/internal/step"
+	"github.com/ocirt/ocirt/runtime/internal/thread"
 )
 
 // A site is where a thread works that init is born of: it starts init and builds the sandbox in
-// one go. It is told what it needs by gates, and waits only for what it needs next: each change
-// from one thread to another costs as much as several mounts.
+// one go. It is told what it needs by gates, hears from init itself what that hands over, and
+// waits only for what it needs next: each change from one thread to another costs as much as
+// several mounts.
 type site struct {
-	born    gate // by the thread: init is started, or bornErr says why not
+	born    thread.Gate // by the thread: init is started, or bornErr says why not
 	bornErr error
 
-	has     bool // given has been passed
-	given   gate // to the thread: what init hands over has come
-	entered gate // to the thread: init is in its cgroups, and pidfd is open
-	pidfd   int
-	left    atomic.Bool // nobody will open these gates for what they are there for
-	built   error       // to be looked at when the thread has nothing to do
+	heard thread.Gate // by the thread: it does not listen to init any more
+	first *said       // what it has heard that is not for it
 
-	beside bool // init was told by the thread
+	entered thread.Gate // to the thread: init is in its cgroups, and pidfd is open
+	pidfd   int
+	beside  bool        // it is the one to tell init when all is built
+	left    atomic.Bool // entered is open because nobody wants the sandbox any more
+
+	built error // to be looked at when the thread has nothing to do
+}
+
+// said is what receive returns.
+type said struct {
+	record entry.Record
+	files  []*os.File
+	err    error
 }
 
 // beginOnThread lets the thread start init and build.
 func (l *Launch) beginOnThread() {
-	l.site.born, l.site.given, l.site.entered = newGate(), newGate(), newGate()
+	s := &l.site
+	s.born, s.heard, s.entered = thread.NewGate(), thread.NewGate(), thread.NewGate()
 	l.Thread.Begin(func(made error) {
-		l.site.bornErr = l.start(made)
-		if l.site.bornErr == nil {
+		if s.bornErr = l.start(made); s.bornErr == nil {
 			l.sandbox = l.newSandbox()
 		}
-		l.site.born.open()
-		if l.site.bornErr == nil {
-			l.site.built = l.buildOnThread()
+		s.born.Open()
+		if s.bornErr == nil {
+			s.built = l.buildOnThread()
 		}
 	})
 }
 
-// leave lets a thread that waits for something to be told go on without.
+// leave lets a thread that waits for init's groups go on without.
 func (l *Launch) leave() {
-	if s := &l.site; l.Thread != nil && !s.left.Swap(true) {
-		s.given.open()
-		s.entered.open()
+	if l.Thread != nil && !l.site.left.Swap(true) {
+		l.site.entered.Open()
 	}
 }
 
@@ -61,7 +74,7 @@ func (l *Launch) buildOnThread() error {
 	if err != nil {
 		return err
 	}
-	if l.site.entered.wait(); l.site.left.Load() {
+	if l.site.entered.Wait(); l.site.left.Load() {
 		return errLeft
 	}
 	if flags := l.Plan.Namespaces.BuilderFlags(); flags != 0 {
@@ -70,7 +83,7 @@ func (l *Launch) buildOnThread() error {
 		}
 	}
 	for ; n < hostTail(l.Plan.Sandbox); n++ {
-		l.takeOpened(n)
+		l.sandbox.Files = l.opened.take(n)
 		if err := l.buildStep(l.Plan.Sandbox[n], l.sandbox); err != nil {
 			return err
 		}
@@ -83,45 +96,93 @@ func (l *Launch) buildOnThread() error {
 
 // buildEarly does the first steps, as far as they are early ones, and says how many it has done.
 func (l *Launch) buildEarly() (n int, err error) {
+	listens := true
+	defer func() {
+		if listens {
+			l.site.heard.Open()
+		}
+	}()
 	if l.Plan.Namespaces.BuilderFlags()&^unix.CLONE_NEWCGROUP != 0 {
 		return 0, nil // it is not where it will build yet
 	}
 	for ; n < hostTail(l.Plan.Sandbox); n++ {
-		s := l.Plan.Sandbox[n].Step
-		if early, ok := s.(step.EarlyStep); !ok || !early.Early() {
+		e := l.Plan.Sandbox[n]
+		if early, ok := e.Step.(step.EarlyStep); !ok || !early.Early() {
 			break
 		}
-		l.sandbox.Files = nil
-		if _, ok := s.(step.Giver); ok {
-			if l.points.Given < 0 {
-				break
+		if _, ok := e.Step.(step.Giver); ok {
+			if l.points.Given < 0 || runtime.GOMAXPROCS(0) == 1 {
+				break // a thread that listens would keep the only permission to run
 			}
-			if err := l.takeGiven(n); err != nil {
-				return n, err
+			if listens {
+				ok := l.hearGiven()
+				listens = false
+				l.site.heard.Open()
+				if !ok {
+					return n, errLeft
+				}
 			}
 		}
-		if err := l.buildStep(l.Plan.Sandbox[n], l.sandbox); err != nil {
+		l.sandbox.Files = l.opened.take(n)
+		if err := l.buildStep(e, l.sandbox); err != nil {
 			return n, err
 		}
 	}
 	return n, nil
 }
 
-// takeGiven waits for what init hands over and takes what it has for a step. From then on
-// nothing but this thread touches what was opened for steps.
-func (l *Launch) takeGiven(n int) error {
-	if !l.site.has {
-		if l.site.given.wait(); l.site.left.Load() {
-			return errLeft
+// hearGiven takes what init hands over. If init says something else it is kept for converse, and
+// this thread has nothing more to do.
+func (l *Launch) hearGiven() bool {
+	r, files, err := l.receive()
+	if err == nil && r.Errno == 0 && r.Call == l.points.Given {
+		if err = l.take(files); err == nil {
+			return true
 		}
-		l.site.has = true
+		files = nil
 	}
-	l.takeOpened(n)
-	return nil
+	l.site.first = &said{r, files, err}
+	return false
 }
 
-// takeOpened gives the sandbox the files that were opened for a step.
-func (l *Launch) takeOpened(n int) {
-	l.sandbox.Files = l.opened[n]
-	delete(l.opened, n)
+// hear is receive, after what the thread has heard.
+func (l *Launch) hear() (entry.Record, []*os.File, error) {
+	if s := l.site.first; s != nil {
+		l.site.first = nil
+		return s.record, s.files, s.err
+	}
+	return l.receive()
+}
+
+// An openings is what was opened for steps of the sandbox section, by their numbers in it.
+type openings struct {
+	mu    sync.Mutex // the host opens while the thread takes what init has made
+	files map[int][]*os.File
+}
+
+func (o *openings) put(n int, files []*os.File) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.files == nil {
+		o.files = map[int][]*os.File{}
+	}
+	o.files[n] = files
+}
+
+// take gives the files of a step away.
+func (o *openings) take(n int) []*os.File {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	files := o.files[n]
+	delete(o.files, n)
+	return files
+}
+
+func (o *openings) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, files := range o.files {
+		closeFiles(files)
+	}
+	o.files = nil
 }

@@ -17,6 +17,16 @@ func Processors() (set unix.CPUSet, err error) {
 	return set, os.NewSyscallError("sched_getaffinity", err)
 }
 
+// Processor is the one that the calling thread is on (getcpu(2)).
+func Processor() (int, error) {
+	var cpu uint32
+	_, _, errno := unix.RawSyscall(unix.SYS_GETCPU, uintptr(unsafe.Pointer(&cpu)), 0, 0)
+	if errno != 0 {
+		return -1, os.NewSyscallError("getcpu", errno)
+	}
+	return int(cpu), nil
+}
+
 // Without is a set without a processor; ok is false if that is no other set, or none is left.
 func Without(set unix.CPUSet, processor int) (others unix.CPUSet, ok bool) {
 	others = set

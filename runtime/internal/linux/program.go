@@ -29,18 +29,9 @@ type programHeader struct {
 
 // DropProgram gives back the pages of this program that can be read from its file again: two
 // thirds of what a process has that does nothing but wait for a container. The others are
-// dropped sooner, too: at the end, where somebody waits for this process.
-func DropProgram() { adviseProgram(unix.MADV_DONTNEED) }
-
-// PopulateProgram maps the pages of this program that are read from its file, as far as the
-// page cache has them, before they are missed one after the other (Linux 5.14). It is for a
-// thread that has nothing else to do: if the file lies in the cache in single pages, as a
-// linker writes it, that takes a twentieth of the time from a program of some milliseconds.
-func PopulateProgram() { adviseProgram(unix.MADV_POPULATE_READ) }
-
-// adviseProgram gives the kernel advice about the parts of the program that cannot be written
-// to. Where it cannot be given nothing is lost: it is only memory.
-func adviseProgram(advice uintptr) {
+// dropped sooner, too: at the end, where somebody waits for this process. Where that cannot be
+// done nothing is lost: it is only memory.
+func DropProgram() {
 	aux, err := unix.Auxv()
 	if err != nil {
 		return
@@ -71,7 +62,7 @@ func adviseProgram(advice uintptr) {
 		if h.kind == typeLoad && h.flags&writeable == 0 {
 			from := (base + h.addr) &^ (page - 1)
 			to := (base + h.addr + h.size + page - 1) &^ (page - 1)
-			_, _, _ = unix.Syscall(unix.SYS_MADVISE, uintptr(from), uintptr(to-from), advice)
+			_, _, _ = unix.Syscall(unix.SYS_MADVISE, uintptr(from), uintptr(to-from), unix.MADV_DONTNEED)
 		}
 	}
 }

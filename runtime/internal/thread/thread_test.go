@@ -1,4 +1,4 @@
-package launch
+package thread
 
 import (
 	"os"
@@ -22,7 +22,7 @@ func TestThread(t *testing.T) {
 			if i%2 == 0 {
 				Ready()
 			}
-			thread := NewThread(unix.CLONE_NEWUTS)
+			thread := New(unix.CLONE_NEWUTS)
 			if !thread.Makes(unix.CLONE_NEWUTS) || thread.Makes(unix.CLONE_NEWNET) {
 				t.Error("it does not know what it makes")
 			}
@@ -76,12 +76,64 @@ func ends(t *testing.T, tid int) {
 
 // Why the namespaces could not be made is told to what runs next.
 func TestThreadCannot(t *testing.T) {
-	thread := NewThread(unix.CLONE_VM)
+	thread := New(unix.CLONE_VM)
 	defer thread.Close()
 	told := error(nil)
 	thread.Begin(func(made error) { told = made })
 	thread.Wait()
 	if told != unix.EINVAL {
 		t.Errorf("%v", told)
+	}
+}
+
+// A thread that guesses what it will have to make is taken if it was right, told if it does not
+// know or has not found out yet, and replaced if it was wrong.
+func TestGuess(t *testing.T) {
+	need.Root(t)
+	ours := namespace(t)
+	for name, c := range map[string]struct {
+		flags uintptr
+		ok    bool
+		slow  bool
+		taken bool
+	}{
+		"right":     {flags: unix.CLONE_NEWUTS, ok: true, taken: true},
+		"wrong":     {flags: unix.CLONE_NEWIPC, ok: true},
+		"unknown":   {flags: 0, ok: false, taken: true},
+		"too slow":  {flags: unix.CLONE_NEWIPC, ok: true, slow: true, taken: true},
+		"nothing":   {flags: 0, ok: true},
+		"none left": {flags: unix.CLONE_NEWUTS, ok: true, taken: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			decided := make(chan struct{})
+			Guess(func() (uintptr, bool) {
+				if c.slow {
+					<-decided
+				}
+				return c.flags, c.ok
+			})
+			guessing := spare.Load()
+			for end := time.Now().Add(5 * time.Second); c.ok && !c.slow && guessing.makes.Load() == 0; time.Sleep(time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatal("it does not decide")
+				}
+			}
+			thread := New(unix.CLONE_NEWUTS)
+			close(decided)
+			if got := thread == guessing; got != c.taken {
+				t.Errorf("taken: %v", got)
+			}
+			if !thread.Makes(unix.CLONE_NEWUTS) || spare.Load() != nil {
+				t.Error("it makes something else, or is still to be had")
+			}
+			got, tid := "", 0
+			thread.Begin(func(made error) { got, tid = namespace(t), unix.Gettid() })
+			thread.Wait()
+			if got == ours || got == "" {
+				t.Errorf("namespace %q, ours is %q", got, ours)
+			}
+			thread.Close()
+			ends(t, tid)
+		})
 	}
 }

@@ -1,4 +1,4 @@
-package linux
+package thread
 
 // GrowStack gives the calling goroutine a stack that suffices for what most of them do here.
 // A stack that grows in its depth is copied each time, and every frame of it looked up: four
