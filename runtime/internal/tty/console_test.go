@@ -191,22 +191,24 @@ func TestConsoleFromOutside(t *testing.T) {
 		}
 		root := fmt.Sprintf("/proc/self/task/%d/root%s", unix.Gettid(), b.Root.Name())
 		done := make(chan error)
-		go func() {
-			outside := &step.Sandbox{Input: b.Input}
-			var err error
-			if outside.Root, err = linux.OpenAt(nil, root, unix.O_PATH|unix.O_DIRECTORY, 0); err == nil {
-				defer outside.Root.Close()
-				err = OpenConsole{}.Do(outside)
-			}
-			if err == nil {
-				_, err = outside.Master.WriteString("x")
-				outside.Master.Close()
-				outside.Console.Close()
-			}
-			done <- err
-		}()
+		go func() { done <- consoleFromOutside(root, b.Input) }() // when nothing is open any more
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+func consoleFromOutside(root string, in *step.Input) (err error) {
+	outside := &step.Sandbox{Input: in}
+	if outside.Root, err = linux.OpenAt(nil, root, unix.O_PATH|unix.O_DIRECTORY, 0); err != nil {
+		return err
+	}
+	defer outside.Root.Close()
+	if err := (OpenConsole{}).Do(outside); err != nil {
+		return err
+	}
+	defer outside.Master.Close()
+	defer outside.Console.Close()
+	_, err = outside.Master.WriteString("x")
+	return err
 }
