@@ -91,6 +91,10 @@ func start(find func() (flags uintptr, ok bool)) *Thread {
 	// The Go runtime's threads take the newest goroutine from another one only after they have
 	// slept, which is a tenth of a millisecond. Now there is a newer one.
 	go func() {}()
+	// The first call makes the Go runtime start a thread, of which it starts others while some are
+	// locked. Better here than on the thread that somebody will wait for.
+	runtime.LockOSThread()
+	runtime.UnlockOSThread()
 	return t
 }
 
