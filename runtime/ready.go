@@ -40,6 +40,7 @@ func birthplace(b *spec.Bundle) *thread.Thread {
 		old.thread.Close()
 	}
 	if !set.Direct() {
+		thread.Discard() // or it would keep what it has guessed as long as this process runs
 		return nil
 	}
 	return thread.New(set.ThreadFlags())

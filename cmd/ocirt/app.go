@@ -7,10 +7,10 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/ocirt/ocirt/cmd/ocirt/internal/early"
 	"github.com/ocirt/ocirt/runtime"
 )
 
@@ -119,37 +119,12 @@ func unknownCommand(name string) *cli.Command {
 	}
 }
 
-// commandName is the first argument that is neither a global flag nor the value of one.
-// Where the line is not obvious it returns nothing, and all commands are made.
+// commandName is the command; empty where the line is not obvious, and all commands are made.
 func commandName(args []string) string {
-	for i := 0; i < len(args); i++ {
-		flag, isFlag := strings.CutPrefix(args[i], "-")
-		if !isFlag {
-			return args[i]
-		}
-		flag = strings.TrimPrefix(flag, "-")
-		if before, _, hasValue := strings.Cut(flag, "="); hasValue && globalFlag(before) != 0 {
-			continue
-		}
-		switch globalFlag(flag) {
-		case 'v': // its value follows
-			i++
-		case 'b':
-		default:
-			return ""
-		}
+	if rest := early.Command(args); len(rest) > 0 {
+		return rest[0]
 	}
 	return ""
-}
-
-func globalFlag(name string) byte {
-	switch name {
-	case "debug", "systemd-cgroup":
-		return 'b'
-	case "root", "log", "log-format", "log-level", "cgroup-manager", "rootless", "criu":
-		return 'v'
-	}
-	return 0
 }
 
 func (a *app) rootCommand(one bool) *cli.Command {

@@ -15,7 +15,6 @@ package main
 import (
 	"os"
 
-	_ "github.com/ocirt/ocirt/cmd/ocirt/internal/early"
 	"github.com/ocirt/ocirt/runtime"
 )
 

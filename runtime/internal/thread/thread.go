@@ -29,16 +29,26 @@ const decided = 1
 var spare atomic.Pointer[Thread]
 
 // Ready starts the thread that the next New takes, so that it is there by then.
-func Ready() {
-	if spare.Load() == nil {
-		spare.Store(start(nothing))
-	}
-}
+func Ready() { Guess(nothing) }
 
 // Guess does as Ready, and lets the thread find out by itself which namespaces it will have to
 // make. If it does it makes them. A wrong guess costs only its time.
 func Guess(namespaces func() (flags uintptr, ok bool)) {
-	spare.Store(start(namespaces))
+	if spare.Load() == nil {
+		spare.Store(start(namespaces))
+	}
+}
+
+// Discard ends a thread that was started for the next New, where none is needed.
+func Discard() {
+	t := spare.Swap(nil)
+	if t == nil {
+		return
+	}
+	if t.decide(0) {
+		t.begin.Open()
+	}
+	t.Close()
 }
 
 // New lets a thread make namespaces: CLONE_NEW… flags, but for those of pids and users, which

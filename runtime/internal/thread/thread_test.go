@@ -137,3 +137,23 @@ func TestGuess(t *testing.T) {
 		})
 	}
 }
+
+// A thread that nobody needs ends, whether it has made namespaces or waits to be told which.
+func TestDiscard(t *testing.T) {
+	need.Root(t)
+	Discard() // of nothing
+	for name, ok := range map[string]bool{"guessed": true, "waits": false} {
+		t.Run(name, func(t *testing.T) {
+			tid := make(chan int, 1)
+			Guess(func() (uintptr, bool) {
+				tid <- unix.Gettid()
+				return unix.CLONE_NEWUTS, ok
+			})
+			Discard()
+			ends(t, <-tid)
+			if spare.Load() != nil {
+				t.Error("it is still to be had")
+			}
+		})
+	}
+}

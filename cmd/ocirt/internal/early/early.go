@@ -1,6 +1,6 @@
 // Package early lets a container's namespaces be begun before the program is: its init function
 // runs while most packages, those of the command line and of the library, are not initialized
-// yet. Nothing depends on it.
+// yet.
 package early
 
 import (
@@ -19,7 +19,7 @@ func init() {
 // descriptors are handed over they have to be counted before another one is open, so there is
 // nothing to begin early.
 func bundles(args []string) []string {
-	args = command(args)
+	args = Command(args[min(1, len(args)):])
 	if len(args) == 0 || args[0] != "run" && args[0] != "create" {
 		return nil
 	}
@@ -41,29 +41,49 @@ func bundles(args []string) []string {
 	return dirs
 }
 
-// command leaves out the global flags.
-func command(args []string) []string {
-	for i := 1; i < len(args); i++ {
-		switch a := args[i]; {
-		case a == "" || a[0] != '-':
+// Command is what is left of a command line behind the global flags: the first argument that is
+// neither one of them nor the value of one, and all after it. Where the line is not obvious it
+// is nil.
+func Command(args []string) []string {
+	for i := 0; i < len(args); i++ {
+		flag := args[i]
+		if !hasPrefix(flag, "-") {
 			return args[i:]
-		case hasValue(a), a == "--debug", a == "--systemd-cgroup":
-		default:
-			i++ // its value
+		}
+		flag = flag[1:]
+		if hasPrefix(flag, "-") {
+			flag = flag[1:]
+		}
+		name := untilEquals(flag)
+		switch kind := globalFlag(name); {
+		case kind == 0:
+			return nil
+		case kind == 'v' && name == flag: // its value follows
+			i++
 		}
 	}
 	return nil
 }
 
+func globalFlag(name string) byte {
+	switch name {
+	case "debug", "systemd-cgroup":
+		return 'b'
+	case "root", "log", "log-format", "log-level", "cgroup-manager", "rootless", "criu":
+		return 'v'
+	}
+	return 0
+}
+
 // hasPrefix is that of package strings, whose tables of Unicode would have to be there first.
 func hasPrefix(s, prefix string) bool { return len(s) >= len(prefix) && s[:len(prefix)] == prefix }
 
-// hasValue reports whether a flag brings its value along.
-func hasValue(flag string) bool {
+// untilEquals is the name of a flag that may bring its value along.
+func untilEquals(flag string) string {
 	for i := range len(flag) {
 		if flag[i] == '=' {
-			return true
+			return flag[:i]
 		}
 	}
-	return false
+	return flag
 }
