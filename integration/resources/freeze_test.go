@@ -2,6 +2,7 @@ package resources
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -67,6 +68,46 @@ func TestPause(t *testing.T) {
 	r.Do("update", c.ID, "--pids-limit", "77").Failed("container not running")
 	c.Delete().OK()
 	r.NothingLeft()
+}
+
+// A container is paused as long as nobody has resumed it, also when processes enter it that
+// have not stopped yet: an exec does that which found it running a moment before.
+func TestPausedWithNewcomers(t *testing.T) {
+	need.Root(t) // to move processes of the host
+	r := onBench(t)
+	c := r.Launch(shell(t, ticker))
+	c.Says("child")
+	r.Do("pause", c.ID).OK()
+	g := groupOf(t, c, "freezer")
+	// Beside another on the same processor, one of this class runs, and so stops, late.
+	run(t, "taskset", "-c", "0", "/bin/sh", "-c", "while :; do :; done")
+	late := run(t, "taskset", "-c", "0", "chrt", "--idle", "0", "/bin/sh", "-c", "while :; do :; done")
+	time.Sleep(50 * time.Millisecond)
+	must(t, os.WriteFile(filepath.Join(g.dir, "cgroup.procs"), []byte(itoa(late.Process.Pid)), 0o644))
+	for range 5 {
+		if got := c.State().Status; got != "paused" {
+			t.Errorf("while one enters it, it is %s", got)
+		}
+	}
+	r.Do("pause", c.ID).Failed("container not running")
+	if got := r.Do("exec", c.ID, "/bin/true"); got.Code != 255 || !strings.Contains(got.Stderr, "cannot exec in a paused container") {
+		t.Errorf("%v", got)
+	}
+	r.Do("resume", c.ID).OK()
+	status(t, c, "running")
+	goesOn(t, c)
+}
+
+// run starts a process of the host that ends with the test.
+func run(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(args[0], args[1:]...)
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		go func() { _ = cmd.Wait() }() // not here: a frozen one ends with its container
+	})
+	return cmd
 }
 
 // One that is only created can be paused too, and starts when it goes on.

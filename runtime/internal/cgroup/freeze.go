@@ -29,9 +29,9 @@ func (g *Group) freezer() (name, dir string, err error) {
 	return "freezer", dir, nil
 }
 
-// isFrozen reads the state of one group, where name is "" for v2. What a group above has
-// frozen is frozen.
-func isFrozen(name, dir string) (bool, error) {
+// hasStopped tells whether every process of one group stands still, where name is "" for
+// v2. One that has just entered a frozen group does not, for a moment.
+func hasStopped(name, dir string) (bool, error) {
 	if name == "" {
 		text, err := readIn(dir, "cgroup.events")
 		value, _ := field(text, "frozen")
@@ -39,6 +39,25 @@ func isFrozen(name, dir string) (bool, error) {
 	}
 	text, err := readIn(dir, "freezer.state")
 	return strings.TrimSpace(text) == "FROZEN", err
+}
+
+// isFrozen tells whether the processes of one group stand still or are about to, because
+// the group, or one above it, was told so. What has just entered it changes nothing.
+func isFrozen(name, dir string) (bool, error) {
+	if name != "" {
+		text, err := readIn(dir, "freezer.state")
+		text = strings.TrimSpace(text)
+		return text == "FROZEN" || text == "FREEZING", err
+	}
+	frozen, err := hasStopped(name, dir)
+	if frozen || err != nil {
+		return frozen, err
+	}
+	text, err := readIn(dir, "cgroup.freeze")
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil // the top of a hierarchy has none
+	}
+	return strings.TrimSpace(text) == "1", err
 }
 
 // setFrozen asks for a state; the kernel gets there later.
@@ -86,8 +105,8 @@ func freeze(ctx context.Context, name, dir string) error {
 		if err := setFrozen(name, dir, true); err != nil {
 			return err
 		}
-		frozen, err := isFrozen(name, dir)
-		if err != nil || frozen {
+		stopped, err := hasStopped(name, dir)
+		if err != nil || stopped {
 			return err
 		}
 		if err := sleep(ctx, pause); err != nil {
@@ -134,8 +153,8 @@ func (g *Group) thawAll() {
 	}
 }
 
-// Frozen tells whether all of the container's processes are stopped by the freezer. A
-// group that is gone, or has no freezer, is not frozen.
+// Frozen tells whether the container's processes are stopped by the freezer, or are about
+// to be. A group that is gone, or has no freezer, is not frozen.
 func (g *Group) Frozen() (bool, error) {
 	name, dir, err := g.freezer()
 	if err != nil {
