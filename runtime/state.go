@@ -68,26 +68,33 @@ func (rt *Runtime) Container(id string) (*Container, error) {
 		return nil, err
 	}
 	rec, err := dir.Load()
-	if err != nil && !errors.Is(err, store.ErrNoRecord) {
+	if errors.Is(err, store.ErrNoRecord) {
+		rec, err = unrecorded(dir, id)
+	}
+	if err != nil {
 		dir.Close()
 		root.Close()
 		return nil, err
 	}
-	if rec == nil {
-		rec = unrecorded(dir, id)
-	}
 	return &Container{rt: rt, root: root, dir: dir, rec: rec}, nil
 }
 
-// unrecorded is the record of a container without one. Its creator has made the directory
-// and not yet written the record, or was killed in between; delete was killed just before
-// its end; or somebody has removed the file. The intent knows all but config.json.
-func unrecorded(dir *store.Dir, id string) *store.Record {
+// unrecorded is the record of a container without one. Its creator has not finished it, or
+// was killed; delete was killed just before its end; or somebody has removed the file. The
+// intent knows all but config.json.
+func unrecorded(dir *store.Dir, id string) (*store.Record, error) {
 	rec, err := dir.LoadIntent()
 	if err != nil {
-		return &store.Record{ID: id, Phase: store.PhaseCreating}
+		return &store.Record{ID: id, Phase: store.PhaseCreating}, nil
 	}
-	return rec
+	if rec.Phase == store.PhaseCreating {
+		return rec, nil
+	}
+	whole, err := dir.Load() // it has been finished since it was looked for
+	if errors.Is(err, store.ErrNoRecord) {
+		return rec, nil
+	}
+	return whole, err
 }
 
 // Close releases the container's directory and, if it is held, its lock. What the
@@ -209,7 +216,7 @@ func (c *Container) bundle() (*spec.Bundle, error) {
 	if c.self != nil && c.self.bundle != nil && len(c.rec.IntelRdt) == 0 {
 		return c.self.bundle, nil
 	}
-	b, err := spec.Parse(c.rec.Bundle, c.rec.Config)
+	b, err := c.configuration()
 	if err != nil {
 		return nil, err
 	}
@@ -221,4 +228,12 @@ func (c *Container) bundle() (*spec.Bundle, error) {
 		}
 	}
 	return b, nil
+}
+
+// configuration reads config.json. Only a container that is being made has not its own yet.
+func (c *Container) configuration() (*spec.Bundle, error) {
+	if c.rec.Phase == store.PhaseCreating && len(c.rec.Config) == 0 && c.rec.Bundle != "" {
+		return spec.Load(c.rec.Bundle)
+	}
+	return spec.Parse(c.rec.Bundle, c.rec.Config)
 }

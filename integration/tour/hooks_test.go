@@ -1,8 +1,14 @@
 package tour
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -118,6 +124,30 @@ func TestHookSurroundings(t *testing.T) {
 			t.Errorf("hooks did not run: %v", want)
 		}
 	})
+}
+
+// A hook can ask for the state of the container that is being made, and so can list.
+func TestStateWhileItIsMade(t *testing.T) {
+	s := asRoot(t)
+	b := s.hooked(t)
+	file := filepath.Join(b.Dir, "said")
+	ask := fmt.Sprintf(`id=$(sed 's/.*"id":"\([^"]*\)".*/\1/'); %[1]s --root %[2]s state $id >%[3]s && %[1]s --root %[2]s list >>%[3]s`, s.runtime.Path, s.runtime.Root, file)
+	b.Edit(func(c *specs.Spec) {
+		c.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", ask}, Env: []string{"PATH=/bin:/usr/bin"}}}}
+	})
+	c := s.runtime.Create(b)
+	said, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := json.NewDecoder(bytes.NewReader(said))
+	var state specs.State
+	if err := answers.Decode(&state); err != nil || state.ID != c.ID || state.Status != "creating" || state.Bundle != b.Dir || state.Annotations["org.example.key"] != "a value" {
+		t.Errorf("state says %s (%v)", said, err)
+	}
+	if list, _ := io.ReadAll(answers.Buffered()); !regexp.MustCompile(c.ID + ` +0 +creating `).Match(list) {
+		t.Errorf("list says %s", list)
+	}
 }
 
 func checkHookNamespaces(t *testing.T, r lab.HookRecord, inside bool, inner map[string]string) {

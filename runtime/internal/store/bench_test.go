@@ -25,6 +25,9 @@ func benchDir(b *testing.B) *Dir {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { d.Close() })
+	if err := d.Save(big()); err != nil {
+		b.Fatal(err)
+	}
 	return d
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -129,32 +130,64 @@ func TestVerify(t *testing.T) {
 	must(t, d.Verify(moved))
 }
 
-// A writer killed between the two files leaves an intent that knows more.
+// A writer killed between the two files leaves a record that knows more, and can be trusted.
 func TestCrashBetweenTwoWrites(t *testing.T) {
 	r := testRoot(t)
-	d := create(t, r, "x")
-	next := sample("x")
-	next.Pid, next.StartTime = 5000, 6000
-	next.Cgroup.Paths["cpu"] = "/sys/fs/cgroup/cpu/a/b"
-	draft, err := d.Draft(next)
-	must(t, err, unix.Renameat(d.FD(), draft.temps[0], d.FD(), intentName), d.write(".state.json.0123", []byte("{half")))
-	old, err := d.Load()
-	if err != nil || old.Pid != sample("x").Pid {
-		t.Errorf("record %+v, %v", old, err)
+	d, err := r.Create("x", intended("x"))
+	must(t, err)
+	defer d.Close()
+	if _, err := d.Load(); !errors.Is(err, ErrNoRecord) {
+		t.Errorf("loaded before it was saved: %v", err)
 	}
-	if intent, err := d.LoadIntent(); err != nil || intent.Pid != 5000 {
+	next := sample("x")
+	draft, err := d.Draft(next)
+	must(t, err, unix.Renameat(d.FD(), draft.temps[0], d.FD(), recordName), d.write(".intent.json.0123", []byte("{half")))
+	rec, err := d.Load()
+	if err != nil || rec.Pid != next.Pid || len(rec.Cgroup.Made) != 2 {
+		t.Errorf("record %+v, %v", rec, err)
+	}
+	if intent, err := d.LoadIntent(); err != nil || intent.Pid != 0 || intent.Phase != PhaseCreating {
 		t.Errorf("intent %+v, %v", intent, err)
 	}
-	must(t, d.Save(next))
-	if rec, err := d.Load(); err != nil || rec.Pid != 5000 {
-		t.Errorf("record %+v, %v", rec, err)
+	must(t, d.Verify(rec))
+	for name, change := range map[string]func(*Record){
+		"token":     func(r *Record) { r.Token = "other" },
+		"boot id":   func(r *Record) { r.BootID = "other" },
+		"directory": func(r *Record) { r.Cgroup.Paths["memory"] = "/sys/fs/cgroup/memory/a/other" },
+		"unit":      func(r *Record) { r.Cgroup.Unit = "other.scope" },
+	} {
+		rec := sample("x")
+		change(rec)
+		if err := d.Verify(rec); !errors.Is(err, ErrDiffers) {
+			t.Errorf("%s altered: %v", name, err)
+		}
+	}
+	must(t, d.Save(next), d.Verify(next))
+	if intent, err := d.LoadIntent(); err != nil || intent.Pid != next.Pid {
+		t.Errorf("intent %+v, %v", intent, err)
 	}
 	must(t, d.Remove())
 	gone(t, d.Path())
 }
 
-// A writer killed anywhere leaves a record that can be read, or none at all, and
-// a directory that can be removed.
+// A saved record takes the place of the old one, which is gone then.
+func TestSaveLeavesNothing(t *testing.T) {
+	d := create(t, testRoot(t), "x")
+	for range 3 {
+		before, err := d.Stamp()
+		must(t, err, d.Save(sample("x")))
+		if after, err := d.Stamp(); err != nil || after == before {
+			t.Errorf("a saved record has the stamp of the one before: %+v, %v", after, err)
+		}
+		names, err := readNames(d.FD())
+		if slices.Sort(names); err != nil || !slices.Equal(names, []string{intentName, recordName}) {
+			t.Errorf("there are %q, %v", names, err)
+		}
+	}
+}
+
+// A writer killed anywhere leaves an intent and, once it was written, a record that can be
+// read and trusted, and a directory that can be removed.
 func TestKilledWriter(t *testing.T) {
 	for round := range 40 {
 		r := testRoot(t)
@@ -163,14 +196,18 @@ func TestKilledWriter(t *testing.T) {
 		must(t, c.Process.Kill())
 		_ = c.Wait()
 		d := open(t, r, "victim")
-		if _, err := d.Load(); err != nil {
-			t.Errorf("round %d: %v", round, err)
-		}
 		intent, err := d.LoadIntent()
+		if err != nil || intent.ID != "victim" {
+			t.Fatalf("round %d: %+v, %v", round, intent, err)
+		}
+		rec, err := d.Load()
+		if err == nil {
+			err = d.Verify(rec)
+		} else if errors.Is(err, ErrNoRecord) && intent.Phase == PhaseCreating {
+			err = nil
+		}
 		if err != nil {
 			t.Errorf("round %d: %v", round, err)
-		} else if intent.ID != "victim" {
-			t.Errorf("round %d: %+v", round, intent)
 		}
 		must(t, d.Remove())
 		gone(t, d.Path())
@@ -189,8 +226,13 @@ func TestNoSpace(t *testing.T) {
 		must(t, err)
 		big := sample("x")
 		big.Config = []byte(`"` + strings.Repeat("x", 64<<10) + `"`)
-		if d, err := r.Create("x", big); !errors.Is(err, unix.ENOSPC) {
-			t.Errorf("%s: created: %v, %v", option, d, err)
+		d, err := r.Create("x", intended("x"))
+		if err == nil {
+			err = d.Save(big)
+			must(t, d.Remove(), d.Close())
+		}
+		if !errors.Is(err, unix.ENOSPC) {
+			t.Errorf("%s: %v", option, err)
 		}
 		gone(t, filepath.Join(dir, "x"))
 		must(t, r.Close(), unix.Unmount(dir, 0))
@@ -205,8 +247,7 @@ func fillByBytes(t *testing.T) {
 	must(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=700,size=256k"))
 	r, err := Open(dir, OpenOptions{})
 	must(t, err)
-	d, err := r.Create("x", sample("x"))
-	must(t, err)
+	d := create(t, r, "x")
 	failed := 0
 	for pages := range 70 {
 		must(t, os.WriteFile(filepath.Join(dir, "x", "fill"), nil, 0o600))

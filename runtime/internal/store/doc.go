@@ -3,15 +3,15 @@
 //
 //	<root>/                0700, the option --root
 //	<root>/<id>/           0700, one container; its own lock
-//	<root>/<id>/state.json 0600, the record
 //	<root>/<id>/intent.json 0600, the part of the record that delete --force needs
+//	<root>/<id>/state.json 0600, the record, from when the container is made
 //	<root>/<id>/start.sock made by others
 //
 // The rules that make every container deletable, whoever was killed when:
 //
-//   - mkdir of <id> decides who creates a container; the record is written before
+//   - mkdir of <id> decides who creates a container; the intent is written before
 //     the first side effect, and each later fact before the step that makes it true;
-//   - a record is replaced by rename, so a reader sees the old or the new one and
+//   - a file is replaced in one step, so a reader sees the old or the new one and
 //     needs no lock;
 //   - one writer at a time holds the lock of the directory, which the kernel drops
 //     when that process dies, however it dies;

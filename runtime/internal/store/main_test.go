@@ -53,14 +53,13 @@ func saver(root string) {
 	if err != nil {
 		panic(err)
 	}
-	d, err := r.Create("victim", sample("victim"))
+	d, err := r.Create("victim", intended("victim"))
 	if err != nil {
 		panic(err)
 	}
 	fmt.Println("ready")
 	for n := 1; ; n++ {
 		rec := sample("victim")
-		rec.Pid, rec.StartTime = 1000+n%1000, uint64(n)
 		rec.Config = []byte(`{"n":"` + strings.Repeat("x", n%5000) + `"}`)
 		if err := d.Save(rec); err != nil {
 			panic(err)
@@ -154,14 +153,23 @@ func testRoot(t *testing.T) *Root {
 	return r
 }
 
+// create makes a container with the record that sample gives.
 func create(t *testing.T, r *Root, id string) *Dir {
 	t.Helper()
-	d, err := r.Create(id, sample(id))
+	d, err := r.Create(id, intended(id))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
+	must(t, d.Save(sample(id)))
 	return d
+}
+
+// intended is what is known of sample before there is a process.
+func intended(id string) *Record {
+	rec := sample(id)
+	rec.Phase, rec.Pid, rec.StartTime, rec.InitCalls, rec.Cgroup.Made = PhaseCreating, 0, 0, 0, nil
+	return rec
 }
 
 func open(t *testing.T, r *Root, id string) *Dir {

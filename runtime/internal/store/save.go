@@ -26,9 +26,9 @@ type Draft struct {
 	temps [2]string // of drafted
 }
 
-// drafted are the files of a record. The intent comes first: it may be ahead of the record,
-// never behind.
-var drafted = [2]string{intentName, recordName}
+// drafted are the files of a record. The record comes first: who finds an intent that says
+// that a container is made finds its record, too.
+var drafted = [2]string{recordName, intentName}
 
 // Draft writes a record beside the one that is there, for Save to take its place. A draft that
 // is forgotten is removed with the directory.
@@ -55,14 +55,31 @@ func (d *Dir) Draft(rec *Record) (_ *Draft, err error) {
 // Save puts the draft in its place. It can be called once.
 func (f *Draft) Save() error {
 	for i, name := range drafted {
-		err := retry(func() error { return unix.Renameat(f.d.FD(), f.temps[i], f.d.FD(), name) })
-		if err != nil {
+		if err := f.d.replace(name, f.temps[i]); err != nil {
 			f.remove()
 			return fmt.Errorf("cannot write %s: %w", filepath.Join(f.d.Path(), name), err)
 		}
 		f.temps[i] = ""
 	}
 	return nil
+}
+
+// replace gives a file the name of another, which is gone then. It does not rename the one
+// over the other if it can help it: ext4 then writes the new one to the disk at once
+// (auto_da_alloc, ext4(5)), and removing it takes ten times as long.
+func (d *Dir) replace(name, temp string) error {
+	err := retry(func() error {
+		return unix.Renameat2(d.FD(), temp, d.FD(), name, unix.RENAME_EXCHANGE)
+	})
+	if err != nil { // there is none, or this file system cannot do that
+		return d.rename(temp, name)
+	}
+	_ = unix.Unlinkat(d.FD(), temp, 0) // the old one; if it stays, it goes with the directory
+	return nil
+}
+
+func (d *Dir) rename(from, to string) error {
+	return retry(func() error { return unix.Renameat(d.FD(), from, d.FD(), to) })
 }
 
 func (f *Draft) remove() {
@@ -130,8 +147,9 @@ func writeAll(fd int, data []byte) error {
 // Verify checks what a record says about processes and cgroups, the things that
 // killing and removing act upon, against the intent record: it must not say anything
 // that the intent does not. Both are written by one Save, so otherwise somebody
-// changed one of them, and nothing may be killed on its word. The intent may know
-// more, because it is written first. The error wraps ErrDiffers.
+// changed one of them, and nothing may be killed on its word. Only what is known when a
+// container is made is not in an intent of before, which is there if its creator was killed
+// between the two. The error wraps ErrDiffers.
 func (d *Dir) Verify(rec *Record) error {
 	intent, err := d.LoadIntent()
 	if err != nil {
@@ -150,9 +168,9 @@ func contradiction(rec, intent *Record) string {
 		return "token"
 	case rec.BootID != intent.BootID:
 		return "boot_id"
-	case rec.Pid != 0 && rec.Pid != intent.Pid:
+	case rec.Pid != 0 && rec.Pid != intent.Pid && !intent.before():
 		return "init_process_pid"
-	case rec.Pid != 0 && rec.StartTime != intent.StartTime:
+	case rec.Pid != 0 && rec.StartTime != intent.StartTime && !intent.before():
 		return "init_process_start"
 	case rec.Cgroup.Path != "" && rec.Cgroup.Path != intent.Cgroup.Path:
 		return "cgroup.path"
@@ -166,8 +184,8 @@ func contradiction(rec, intent *Record) string {
 			return "cgroup_paths." + hierarchy
 		}
 	}
-	if rec.Phase != intent.Phase {
-		return "" // the record still says what was going to be made
+	if intent.before() {
+		return ""
 	}
 	for _, dir := range rec.Cgroup.Made {
 		if !slices.Contains(intent.Cgroup.Made, dir) {
@@ -176,6 +194,9 @@ func contradiction(rec, intent *Record) string {
 	}
 	return ""
 }
+
+// before reports whether this is the intent that Root.Create has written.
+func (r *Record) before() bool { return r.Phase == PhaseCreating && r.Pid == 0 }
 
 // randomHex returns n random bytes as hexadecimal digits.
 func randomHex(n int) (string, error) {

@@ -32,7 +32,7 @@ func TestLife(t *testing.T) {
 		t.Errorf("not filled: %+v", rec)
 	}
 	reader := open(t, r, "demo")
-	if got, err := reader.Load(); err != nil || !reflect.DeepEqual(got, rec) {
+	if got, err := reader.LoadIntent(); err != nil || !reflect.DeepEqual(got, rec) {
 		t.Errorf("a reader got %+v, %v", got, err)
 	}
 	rec.Phase, rec.Pid, rec.StartTime, rec.Config = PhaseCreated, 4711, 17, []byte(`{"x":1}`)
@@ -131,6 +131,9 @@ func TestModes(t *testing.T) {
 		var d *Dir
 		if err == nil {
 			d, err = r.Create("x", sample("x"))
+		}
+		if err == nil {
+			err = d.Save(sample("x"))
 		}
 		unix.Umask(old)
 		if err != nil {
@@ -246,7 +249,7 @@ func TestParallelCreate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if rec, err := d.Load(); err != nil || rec.Bundle != "/bundle/"+itoa(winner) {
+		if rec, err := d.LoadIntent(); err != nil || rec.Bundle != "/bundle/"+itoa(winner) {
 			t.Errorf("round %d: record of %+v, %v; %d won", round, rec, err, winner)
 		}
 		d.Close()
@@ -274,7 +277,7 @@ func TestParallelLives(t *testing.T) {
 				}
 				d, err = r.Open("x")
 				if err == nil {
-					if _, err := d.Load(); err != nil && !errors.Is(err, ErrNoRecord) {
+					if _, err := d.LoadIntent(); err != nil && !errors.Is(err, ErrNoRecord) {
 						t.Errorf("load %d: %v", worker, err)
 					}
 					if err = d.Lock(ctx); err == nil {
