@@ -20,7 +20,6 @@ import (
 
 func main() {
 	runtime.Init() // does not return if this process is a builder
-	quietMonitor()
 	os.Exit(run(os.Args))
 }
 

@@ -29,8 +29,6 @@ func rules() map[string]rule {
 		only: []string{"spec", internal + "step", internal + "entry", internal + "linux", internal + "safepath", internal + "elf"},
 		why:  "a feature may not import another feature: what two need moves down",
 	}
-	// Packages that take long to initialize, or wait for one that does.
-	late := []string{"strings", "bytes", "fmt", "reflect", "unicode", "golang.org/x/sys", "path"}
 	return map[string]rule{
 		"spec":                     {only: []string{"spec/internal"}, never: []string{"golang.org/x/sys", "os/exec", "syscall"}, why: "a config must be checkable anywhere"},
 		"hooks":                    {only: []string{"none"}, why: "hooks are usable alone"},
@@ -38,10 +36,11 @@ func rules() map[string]rule {
 		internal + "entry":         {only: []string{internal + "elf"}, why: "a list of calls knows no containers"},
 		internal + "attend":        {only: []string{internal + "entry"}, why: "it writes calls, whatever they are about"},
 		internal + "step":          {only: []string{"spec", internal + "entry"}, why: "it is the contract: no feature"},
-		internal + "linux":         {only: []string{"none"}, why: "it is the floor"},
-		internal + "thread":        {only: []string{"none"}, never: late, why: "it works while the program is still starting"},
-		"runtime/ahead":            {only: []string{internal + "thread"}, never: late, why: "it is initialized among the first"},
-		"cmd/ocirt/internal/early": {only: []string{"runtime/ahead"}, never: late, why: "its init function runs among the first"},
+		internal + "bare":          {only: []string{"none"}, why: "it is below the floor"},
+		internal + "linux":         {only: []string{internal + "bare"}, why: "it is the floor"},
+		internal + "thread":        {only: []string{internal + "bare"}, why: "it works while the program is still starting"},
+		"runtime/ahead":            {only: []string{internal + "thread", internal + "bare"}, why: "it is initialized among the first"},
+		"cmd/ocirt/internal/early": {only: []string{"runtime/ahead"}, why: "its init function runs among the first"},
 		internal + "safepath":      {only: []string{internal + "linux"}, why: "it is the floor"},
 		internal + "criu":          {only: []string{internal + "linux"}, why: "messages to CRIU know no containers"},
 		internal + "store":         {only: []string{internal + "linux", "spec"}, why: "the state directory knows no containers"},
@@ -114,6 +113,32 @@ func TestImports(t *testing.T) {
 	if seen < 10 {
 		t.Errorf("only %d packages were looked at", seen)
 	}
+}
+
+// What begins a container's namespaces needs nothing but the Go runtime, or it would be
+// initialized only after what it needs, and what sorts before that.
+func TestInitializedFirst(t *testing.T) {
+	first := deps(t, "runtime", "sync/atomic")
+	early := deps(t, "./cmd/ocirt/internal/early")
+	if !slices.Contains(early, module+internal+"bare") {
+		t.Errorf("it needs %q", early)
+	}
+	for _, p := range early {
+		if !strings.HasPrefix(p, module) && !slices.Contains(first, p) {
+			t.Errorf("cmd/ocirt/internal/early needs package %s", p)
+		}
+	}
+}
+
+func deps(t *testing.T, packages ...string) []string {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-deps"}, packages...)...)
+	cmd.Dir = filepath.Join("..", "..")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	return strings.Fields(string(out))
 }
 
 func longest(name string) (r rule, prefix string) {

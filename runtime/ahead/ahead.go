@@ -6,8 +6,8 @@ package ahead
 
 import (
 	"runtime"
-	"syscall"
 
+	"github.com/ocirt/ocirt/runtime/internal/bare"
 	"github.com/ocirt/ocirt/runtime/internal/thread"
 )
 
@@ -15,20 +15,42 @@ import (
 // its command line says: see runtime.Attended.
 const Attended = "_OCIRT_ATTEND"
 
+// Args is os.Args, before package os has it.
+func Args() []string { return bare.Args() }
+
+// HasEnv reports whether the environment has a variable that is not empty, before package os
+// knows.
+func HasEnv(name string) bool { return bare.HasEnv(name) }
+
+// Pid is os.Getpid.
+func Pid() int { return bare.Pid() }
+
+// HasThread reports whether this process has a thread with that id.
+func HasThread(tid int) bool { return bare.HasThread(tid) }
+
+// WriteFile writes into a file that there is, if it can.
+func WriteFile(name, text string) { bare.WriteFile(name, text) }
+
 // Begin lets a thread look into the config.json of the first of these directories that has one,
 // and make the namespaces it finds there. The next runtime.Create takes them if they are what its
 // bundle asks for; otherwise they are gone with the thread. It does not say what is wrong with a
 // bundle: Create will.
 //
 // For a moment there is a descriptor that the caller did not open. With a single processor
-// there is nothing to win, and nothing is done.
-func Begin(bundles ...string) {
+// there is nothing to win, and nothing is done. The thread calls first before all else, if it
+// is not nil, and so does Begin itself if there is no thread.
+func Begin(first func(), bundles ...string) {
+	if first == nil {
+		first = func() {}
+	}
 	if runtime.NumCPU() == 1 {
+		first()
 		return
 	}
 	thread.Guess(func() (uintptr, bool) {
+		first()
 		for _, dir := range bundles {
-			if config, ok := read(dir + "/config.json"); ok {
+			if config, ok := bare.ReadFile(dir+"/config.json", maxConfig); ok {
 				return namespaces(config)
 			}
 		}
@@ -38,29 +60,6 @@ func Begin(bundles ...string) {
 
 // maxConfig is how long a file is looked into, in bytes. Engines write some ten thousand.
 const maxConfig = 256 << 10
-
-// read reads a regular file. It opens nothing else: that could do anything.
-func read(name string) (string, bool) {
-	var st syscall.Stat_t
-	if err := syscall.Stat(name, &st); err != nil || !readable(&st) {
-		return "", false
-	}
-	fd, err := syscall.Open(name, syscall.O_RDONLY|syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return "", false
-	}
-	defer syscall.Close(fd)
-	if err := syscall.Fstat(fd, &st); err != nil || !readable(&st) {
-		return "", false
-	}
-	b := make([]byte, st.Size)
-	n, err := syscall.Read(fd, b)
-	return string(b[:max(n, 0)]), err == nil
-}
-
-func readable(st *syscall.Stat_t) bool {
-	return st.Mode&syscall.S_IFMT == syscall.S_IFREG && st.Size <= maxConfig
-}
 
 // namespaces guesses which namespaces a thread has to make for a configuration; ok is false
 // where it makes none. It looks for what engines write, a list of objects with strings, and
@@ -99,18 +98,26 @@ func namespaces(config string) (flags uintptr, ok bool) {
 func flagOf(kind string) (flag uintptr, known bool) {
 	switch kind {
 	case "mount":
-		return syscall.CLONE_NEWNS, true
+		return cloneNewNS, true
 	case "network":
-		return syscall.CLONE_NEWNET, true
+		return cloneNewNet, true
 	case "ipc":
-		return syscall.CLONE_NEWIPC, true
+		return cloneNewIPC, true
 	case "uts":
-		return syscall.CLONE_NEWUTS, true
+		return cloneNewUTS, true
 	case "pid", "cgroup":
 		return 0, true
 	}
 	return 0, false
 }
+
+// Of linux/sched.h.
+const (
+	cloneNewNS  = 0x00020000
+	cloneNewUTS = 0x04000000
+	cloneNewIPC = 0x08000000
+	cloneNewNet = 0x40000000
+)
 
 // A list is what is left of a list of namespaces. It is read without package strings, which
 // brings the tables of Unicode, and those take longer to initialize than this to run.

@@ -2,10 +2,7 @@ package ahead
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -88,34 +85,4 @@ func FuzzGuess(f *testing.F) {
 			t.Errorf("%#x", flags)
 		}
 	})
-}
-
-// Only a regular file is opened, and only one that can be a configuration.
-func TestRead(t *testing.T) {
-	dir := t.TempDir()
-	in := func(name string) string { return filepath.Join(dir, name) }
-	if err := os.WriteFile(in("config"), []byte("{}"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(in("long"), make([]byte, maxConfig+1), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mkfifo(in("fifo"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, link := range []string{"config", "fifo"} {
-		if err := os.Symlink(link, in("to "+link)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, name := range []string{"config", "to config"} {
-		if text, ok := read(in(name)); !ok || text != "{}" {
-			t.Errorf("%s: %q, %v", name, text, ok)
-		}
-	}
-	for _, name := range []string{"long", "fifo", "to fifo", ".", "missing", "config/x"} {
-		if text, ok := read(in(name)); ok {
-			t.Errorf("%s: %q", name, text)
-		}
-	}
 }

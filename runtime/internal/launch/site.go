@@ -45,7 +45,11 @@ type said struct {
 func (l *Launch) beginOnThread() {
 	s := &l.site
 	s.born, s.heard, s.entered = thread.NewGate(), thread.NewGate(), thread.NewGate()
-	l.Thread.Begin(func(made error) {
+	l.Thread.Begin(func(errno uintptr) {
+		var made error
+		if errno != 0 {
+			made = unix.Errno(errno)
+		}
 		if s.bornErr = l.start(made); s.bornErr == nil {
 			l.sandbox = l.newSandbox()
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -200,15 +201,18 @@ func (r *Record) before() bool { return r.Phase == PhaseCreating && r.Pid == 0 }
 
 // randomHex returns n random bytes as hexadecimal digits.
 func randomHex(n int) (string, error) {
-	// getrandom itself: crypto/rand brings its self-tests into every start.
+	// getrandom itself: crypto/rand brings its self-tests into every start, and package unix
+	// asks the vDSO, which maps memory for itself first: forty times what the call takes.
 	const digits = "0123456789abcdef"
 	raw := make([]byte, n)
 	for got := 0; got < n; {
-		m, err := unix.Getrandom(raw[got:], 0)
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return "", os.NewSyscallError("getrandom", err)
+		m, _, errno := unix.Syscall(unix.SYS_GETRANDOM, uintptr(unsafe.Pointer(&raw[got])), uintptr(n-got), 0)
+		if errno != 0 && errno != unix.EINTR {
+			return "", os.NewSyscallError("getrandom", errno)
 		}
-		got += max(m, 0)
+		if errno == 0 {
+			got += int(m)
+		}
 	}
 	out := make([]byte, 0, 2*n)
 	for _, b := range raw {

@@ -3,8 +3,8 @@ package thread
 import (
 	"runtime"
 	"sync/atomic"
-	"syscall"
-	"unsafe"
+
+	"github.com/ocirt/ocirt/runtime/internal/bare"
 )
 
 // A Gate is passed by one thread as often as another one opens it (futex(2)). A channel would
@@ -12,7 +12,7 @@ import (
 // processor it has to be the channel: a thread in a system call keeps the Go runtime's only
 // permission to run until the runtime's monitor notices.
 type Gate struct {
-	times atomic.Uint32
+	times uint32
 	ch    chan struct{} // nil: times
 }
 
@@ -30,8 +30,8 @@ func (g *Gate) Open() {
 		g.ch <- struct{}{}
 		return
 	}
-	g.times.Add(1)
-	_, _, _ = syscall.RawSyscall6(syscall.SYS_FUTEX, uintptr(unsafe.Pointer(&g.times)), futexWake, 1, 0, 0, 0)
+	atomic.AddUint32(&g.times, 1)
+	bare.Wake(&g.times)
 }
 
 // Wait passes the gate once it is open.
@@ -40,14 +40,8 @@ func (g *Gate) Wait() {
 		<-g.ch
 		return
 	}
-	for g.times.Load() == 0 {
-		_, _, _ = syscall.Syscall6(syscall.SYS_FUTEX, uintptr(unsafe.Pointer(&g.times)), futexWait, 0, 0, 0, 0)
+	for atomic.LoadUint32(&g.times) == 0 {
+		bare.Sleep(&g.times)
 	}
-	g.times.Add(^uint32(0)) // only one thread waits
+	atomic.AddUint32(&g.times, ^uint32(0)) // only one thread waits
 }
-
-// The operations of futex(2) within one process.
-const (
-	futexWait = 0 | 128
-	futexWake = 1 | 128
-)

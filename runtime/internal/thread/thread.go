@@ -6,7 +6,8 @@ package thread
 import (
 	"runtime"
 	"sync/atomic"
-	"syscall"
+
+	"github.com/ocirt/ocirt/runtime/internal/bare"
 )
 
 // A Thread is an OS thread with namespaces of its own, of which init is born and on which the
@@ -14,13 +15,15 @@ import (
 // others start the program, compile the plan and make the state directory.
 type Thread struct {
 	makes atomic.Uint64 // decided, and CLONE_NEW… flags; 0: nobody has said yet
-	err   error         // why it could not make them
+	errno uintptr       // why it could not make them
 	work  func()
 	begin Gate
 	end   Gate
 	busy  bool // with what Begin gave it
 	ended bool
 }
+
+const cloneFS = 0x200 // CLONE_FS (linux/sched.h)
 
 // decided is a bit that no flag has (CSIGNAL).
 const decided = 1
@@ -88,7 +91,7 @@ func start(find func() (flags uintptr, ok bool)) *Thread {
 		}
 		// Threads share root and working directory; a mount namespace can be entered only by
 		// one that does not (setns(2)).
-		t.err = syscall.Unshare(int(t.makes.Load()&^decided) | syscall.CLONE_FS)
+		t.errno = bare.Leave(uintptr(t.makes.Load()&^decided) | cloneFS)
 		for {
 			t.begin.Wait()
 			if t.work == nil {
@@ -113,10 +116,10 @@ func (t *Thread) Makes(flags uintptr) bool {
 	return t != nil && t.makes.Load() == uint64(flags)|decided
 }
 
-// Begin lets the thread run f, which is told whether the namespaces are made. Wait returns
-// when it has.
-func (t *Thread) Begin(f func(made error)) {
-	t.work, t.busy = func() { f(t.err) }, true
+// Begin lets the thread run f, which is told why the namespaces could not be made, or 0. Wait
+// returns when it has.
+func (t *Thread) Begin(f func(errno uintptr)) {
+	t.work, t.busy = func() { f(t.errno) }, true
 	t.begin.Open()
 }
 
@@ -155,7 +158,7 @@ func OnOwn(f func()) {
 // /proc/self shows of the process is that one.
 func own(f func()) {
 	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-	if syscall.Gettid() != syscall.Getpid() {
+	if !bare.OnMainThread() {
 		f()
 		return
 	}

@@ -27,14 +27,14 @@ func TestThread(t *testing.T) {
 				t.Error("it does not know what it makes")
 			}
 			first, second, tid := "", "", 0
-			thread.Begin(func(made error) {
-				if made != nil {
-					t.Error(made)
+			thread.Begin(func(errno uintptr) {
+				if errno != 0 {
+					t.Error(unix.Errno(errno))
 				}
 				first, tid = namespace(t), unix.Gettid()
 			})
 			thread.Wait()
-			thread.Begin(func(error) { second = namespace(t) })
+			thread.Begin(func(uintptr) { second = namespace(t) })
 			thread.Wait()
 			if first == "" || first == ours || first != second {
 				t.Fatalf("namespaces %q and %q, ours is %q", first, second, ours)
@@ -78,11 +78,11 @@ func ends(t *testing.T, tid int) {
 func TestThreadCannot(t *testing.T) {
 	thread := New(unix.CLONE_VM)
 	defer thread.Close()
-	told := error(nil)
-	thread.Begin(func(made error) { told = made })
+	told := uintptr(0)
+	thread.Begin(func(errno uintptr) { told = errno })
 	thread.Wait()
-	if told != unix.EINVAL {
-		t.Errorf("%v", told)
+	if told != uintptr(unix.EINVAL) {
+		t.Errorf("%d", told)
 	}
 }
 
@@ -127,7 +127,7 @@ func TestGuess(t *testing.T) {
 				t.Error("it makes something else, or is still to be had")
 			}
 			got, tid := "", 0
-			thread.Begin(func(made error) { got, tid = namespace(t), unix.Gettid() })
+			thread.Begin(func(uintptr) { got, tid = namespace(t), unix.Gettid() })
 			thread.Wait()
 			if got == ours || got == "" {
 				t.Errorf("namespace %q, ours is %q", got, ours)

@@ -4,14 +4,14 @@
 package early
 
 import (
-	"os"
-
 	"github.com/ocirt/ocirt/runtime/ahead"
 )
 
 func init() {
-	if dirs := bundles(os.Args); len(dirs) > 0 && os.Getenv(ahead.Attended) == "" && os.Getenv("LISTEN_FDS") == "" {
-		ahead.Begin(dirs...)
+	if dirs := bundles(ahead.Args()); len(dirs) > 0 && !ahead.HasEnv(ahead.Attended) && !ahead.HasEnv("LISTEN_FDS") {
+		ahead.Begin(quietMonitor, dirs...)
+	} else {
+		quietMonitor()
 	}
 }
 

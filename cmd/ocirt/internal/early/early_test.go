@@ -1,9 +1,14 @@
 package early
 
 import (
+	"os"
+	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/ocirt/ocirt/runtime/ahead"
 )
 
 func TestBundles(t *testing.T) {
@@ -29,6 +34,31 @@ func TestBundles(t *testing.T) {
 	} {
 		if got := bundles(strings.Fields(line)); !slices.Equal(got, strings.Fields(want)) {
 			t.Errorf("%s: %q", line, got)
+		}
+	}
+}
+
+// The monitor of a program that imports this package has been told. This test is such a
+// program; if another process was started at the same time, the next one will be.
+func TestQuietMonitor(t *testing.T) {
+	tid := os.Getpid() + 1
+	if !ahead.HasThread(tid) {
+		again := exec.Command("/proc/self/exe", "-test.run=^TestQuietMonitor$")
+		if out, err := again.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	got, err := os.ReadFile("/proc/" + decimal(tid) + "/timerslack_ns")
+	if err != nil || strings.TrimSpace(string(got)) != monitorSlack {
+		t.Errorf("the slack is %q (%v)", got, err)
+	}
+}
+
+func TestDecimal(t *testing.T) {
+	for _, n := range []int{0, 9, 10, 4194304, 1<<63 - 1} {
+		if decimal(n) != strconv.Itoa(n) {
+			t.Errorf("%d is %q", n, decimal(n))
 		}
 	}
 }

@@ -1,11 +1,6 @@
-package main
+package early
 
-import (
-	"os"
-	"strconv"
-
-	"golang.org/x/sys/unix"
-)
+import "github.com/ocirt/ocirt/runtime/ahead"
 
 // monitorSlack is how late the Go runtime's monitor may be, in nanoseconds. It wants to look
 // every 20 microseconds whether a processor waits in a system call, which in a program of
@@ -16,14 +11,20 @@ const monitorSlack = "1000000"
 // runtime starts (proc_pid_timerslack_ns(5)). No other thread may be late: they sleep for
 // microseconds when they take work from each other. Where it cannot be told, nothing is lost.
 func quietMonitor() {
-	tid := strconv.Itoa(os.Getpid() + 1)
-	if unix.Access("/proc/self/task/"+tid, unix.F_OK) != nil {
-		return // somebody else's process has that number
+	if tid := ahead.Pid() + 1; ahead.HasThread(tid) { // or it is somebody else's process
+		ahead.WriteFile("/proc/"+decimal(tid)+"/timerslack_ns", monitorSlack)
 	}
-	fd, err := unix.Open("/proc/"+tid+"/timerslack_ns", unix.O_WRONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return
+}
+
+// decimal is that of package strconv, which is not initialized yet.
+func decimal(n int) string {
+	var b [20]byte
+	i := len(b)
+	for {
+		i--
+		b[i] = byte('0' + n%10)
+		if n /= 10; n == 0 {
+			return string(b[i:])
+		}
 	}
-	_, _ = unix.Write(fd, []byte(monitorSlack))
-	_ = unix.Close(fd)
 }
