@@ -12,7 +12,11 @@ import (
 	"unsafe"
 )
 
-// Call makes a system call that does not wait; errno is 0 if it succeeds.
+// Call makes a system call; errno is 0 if it succeeds. Other goroutines do not get the
+// calling thread's permission to run meanwhile, so it must not wait for one of them. For calls
+// that take less than a millisecond that is what is wanted: the Go runtime would give the
+// permission to a thread that looks for work, and where that has to wait for a processor, the
+// caller waits for it at the end of the call.
 //
 //go:linkname Call syscall.RawSyscall6
 func Call(nr, a, b, c, d, e, f uintptr) (r1, r2, errno uintptr)
@@ -78,7 +82,7 @@ func Wake(word *uint32) {
 // Leave gives the calling thread namespaces of its own, or other things that it shares; flags
 // are those of unshare(2).
 func Leave(flags uintptr) (errno uintptr) {
-	_, _, errno = CallAndWait(Unshare, flags, 0, 0, 0, 0, 0)
+	_, _, errno = Call(Unshare, flags, 0, 0, 0, 0, 0)
 	return errno
 }
 
@@ -96,7 +100,7 @@ func ReadFile(name string, limit uint64) (text string, ok bool) {
 	size, ok := length(fd, "", atEmptyPath)
 	if ok = ok && 0 < size && size <= limit; ok {
 		b := make([]byte, size)
-		n, _, errno := CallAndWait(Read, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(size), 0, 0, 0)
+		n, _, errno := Call(Read, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(size), 0, 0, 0)
 		if ok = errno == 0 && n <= uintptr(size); ok {
 			text = string(b[:n])
 		}
@@ -112,7 +116,7 @@ func WriteFile(name, text string) {
 		return
 	}
 	b := []byte(text)
-	_, _, _ = CallAndWait(Write, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
+	_, _, _ = Call(Write, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
 	_, _, _ = Call(Close, fd, 0, 0, 0, 0, 0)
 }
 
@@ -129,7 +133,7 @@ const (
 
 func open(name string, flags uintptr) (fd uintptr, ok bool) {
 	path := append([]byte(name), 0)
-	fd, _, errno := CallAndWait(Openat, atFDCWD, uintptr(unsafe.Pointer(&path[0])), flags, 0, 0, 0)
+	fd, _, errno := Call(Openat, atFDCWD, uintptr(unsafe.Pointer(&path[0])), flags, 0, 0, 0)
 	runtime.KeepAlive(path)
 	return fd, errno == 0
 }
@@ -143,7 +147,7 @@ func length(at uintptr, name string, flags uintptr) (size uint64, ok bool) {
 func stat(at uintptr, name string, flags uintptr) (st *statx, ok bool) {
 	st = new(statx)
 	path := append([]byte(name), 0)
-	_, _, errno := CallAndWait(Statx, at, uintptr(unsafe.Pointer(&path[0])), flags, basicStats, uintptr(unsafe.Pointer(st)), 0)
+	_, _, errno := Call(Statx, at, uintptr(unsafe.Pointer(&path[0])), flags, basicStats, uintptr(unsafe.Pointer(st)), 0)
 	runtime.KeepAlive(path)
 	return st, errno == 0
 }
