@@ -79,6 +79,7 @@ type created struct {
 	notify  *notifier // while the container runs in the foreground
 
 	attendant *attendant // what Start can become
+	prelude   *prelude   // of Start
 }
 
 // Create builds a container up to the point where its first process waits for Start. If it
@@ -126,7 +127,7 @@ func (m *making) begin() (err error) {
 	}
 	m.draft = &draft{making: m}
 	m.launch, err = launch.Begin(launch.Request{
-		Born: m.draft.write, Input: m.input, Plan: m.plan, Host: m.host, Files: m.files(), Listener: m.listener,
+		Born: m.draft.write, Built: m.built, Input: m.input, Plan: m.plan, Host: m.host, Files: m.files(), Listener: m.listener,
 		Agent: m.agent(), Thread: m.thread, Builder: m.rt.builderFile,
 	})
 	return err
@@ -169,6 +170,7 @@ type making struct {
 	launch   *launch.Launch
 	listener *os.File // the start socket
 	draft    *draft
+	prelude  *prelude
 }
 
 // prepare does what has no side effects: every mistake that can be found now leaves
@@ -236,6 +238,7 @@ func (m *making) close() {
 	if m.draft != nil {
 		m.draft.attendant.close()
 	}
+	m.prelude.close()
 	m.thread.Close()
 	if m.listener != nil {
 		m.listener.Close()
@@ -279,8 +282,8 @@ func (m *making) make(ctx context.Context) (_ *Container, err error) {
 	if err := m.draft.save(init); err != nil {
 		return nil, err
 	}
-	c.rec, c.self.attendant = m.rec, m.draft.attendant
-	m.draft.attendant = nil
+	c.rec, c.self.attendant, c.self.prelude = m.rec, m.draft.attendant, m.prelude
+	m.draft.attendant, m.prelude = nil, nil
 	if !m.options.Hold {
 		if err := init.Release(); err != nil {
 			return nil, err

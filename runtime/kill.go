@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ocirt/ocirt/runtime/internal/store"
 )
 
 // KillOptions are the choices of Kill.
@@ -121,6 +123,11 @@ func (c *Container) killAll(ctx context.Context) error {
 		}
 		if err := c.group().Kill(ctx); err != nil {
 			return err
+		}
+		if c.rec.Phase == store.PhaseCreating {
+			// Nothing of it runs any more. The end of init waits until somebody has reaped the
+			// hooks in its namespace whose parent, the creator, was killed.
+			return nil
 		}
 	}
 	return c.awaitEnd(ctx, pidfd)

@@ -222,7 +222,11 @@ func (r *restoring) restored(pid int) error {
 	if r.c.self.console == nil {
 		r.master = nil // it has been sent
 	}
-	return r.dir.Save(r.rec)
+	draft, err := r.dir.Draft(r.rec)
+	if err != nil {
+		return err
+	}
+	return draft.Save()
 }
 
 // notifyFolder is for a container that had a socket for sd_notify: the folder is empty now,

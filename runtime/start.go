@@ -81,14 +81,14 @@ func (c *Container) start(ctx context.Context, o StartOptions) (_ *notifier, err
 			}
 		}()
 	}
-	conn, err := connect(c.dir)
+	pre, err := c.begin()
 	if err != nil {
 		if err := c.mayStart(); err != nil {
 			return nil, err
 		}
 		return nil, fmt.Errorf("cannot reach init: %w", err)
 	}
-	defer unix.Close(conn)
+	defer pre.close()
 	if h := b.Spec.Hooks; o.BeforeHooks != nil && h != nil && len(h.StartContainer)+len(h.Poststart) > 0 {
 		o.BeforeHooks()
 	}
@@ -96,7 +96,7 @@ func (c *Container) start(ctx context.Context, o StartOptions) (_ *notifier, err
 		c.stop(ctx)
 		return nil, err
 	}
-	if err := c.release(conn, b, o); err != nil {
+	if err := c.release(pre, b, o); err != nil {
 		return nil, err
 	}
 	if err := c.loaded(b); err != nil {
@@ -167,16 +167,20 @@ func (c *Container) ending() bool {
 }
 
 // release sends init the byte it waits for.
-func (c *Container) release(conn int, b *spec.Bundle, o StartOptions) error {
-	root := c.openRoot() // init may be gone when it is needed
-	defer root.Close()
-	goes := c.attendStart(o, conn, root)
-	err := c.tell(conn)
+func (c *Container) release(pre *prelude, b *spec.Bundle, o StartOptions) error {
+	if pre.root == nil {
+		pre.root = c.openRoot() // init may be gone when it is needed
+	}
+	goes := c.attendStart(o, pre.conn, pre.root)
+	err := c.tell(pre.conn)
 	goes(err == nil)
 	if err != nil {
+		if err := c.mayStart(); err != nil {
+			return err
+		}
 		return err
 	}
-	return c.released(conn, b, root)
+	return c.released(pre.conn, b, pre.root)
 }
 
 // tell tells init to start.

@@ -39,8 +39,10 @@ func (c *Container) startFault(r entry.Record, b *spec.Bundle, root *os.File) er
 
 // openRoot opens the container's root for looking at: as init sees it, with all mounts, or
 // else the root file system on the host. It returns nil if there is neither.
-func (c *Container) openRoot() *os.File {
-	for _, path := range []string{"/proc/" + strconv.Itoa(c.rec.Pid) + "/root", c.rec.Rootfs} {
+func (c *Container) openRoot() *os.File { return openRoot(c.rec.Pid, c.rec.Rootfs) }
+
+func openRoot(pid int, rootfs string) *os.File {
+	for _, path := range []string{"/proc/" + strconv.Itoa(pid) + "/root", rootfs} {
 		fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err == nil {
 			return os.NewFile(uintptr(fd), path)

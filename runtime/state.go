@@ -87,10 +87,10 @@ func unrecorded(dir *store.Dir, id string) (*store.Record, error) {
 	if err != nil {
 		return &store.Record{ID: id, Phase: store.PhaseCreating}, nil
 	}
-	if rec.Phase == store.PhaseCreating {
+	if rec.Pid == 0 {
 		return rec, nil
 	}
-	whole, err := dir.Load() // it has been finished since it was looked for
+	whole, err := dir.Load() // it may have been finished since it was looked for
 	if errors.Is(err, store.ErrNoRecord) {
 		return rec, nil
 	}
@@ -103,6 +103,7 @@ func (c *Container) Close() error {
 	if c.self != nil {
 		c.self.notify.halt()
 		c.self.attendant.close()
+		c.self.prelude.close()
 		c.self.init.LetGo()
 		c.self.init.Close()
 	}
@@ -122,11 +123,8 @@ func (c *Container) Status() (Status, error) {
 	if err != nil {
 		return "", err
 	}
-	if c.rec.Phase == store.PhaseCreating && c.rec.Pid == 0 {
-		if c.beingMade() {
-			return Creating, nil
-		}
-		return Stopped, nil
+	if c.rec.Phase == store.PhaseCreating && c.beingMade() {
+		return Creating, nil
 	}
 	if c.rec.BootID != boot || c.rec.Pid == 0 {
 		return Stopped, nil

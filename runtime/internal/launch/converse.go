@@ -83,6 +83,9 @@ func (l *Launch) converse() error {
 			if err := l.build(); err != nil {
 				return err
 			}
+			if l.Built != nil && h.forked {
+				l.Built(l.init())
+			}
 		}
 	}
 	return nil

@@ -30,6 +30,9 @@ type Request struct {
 	// Born is told init's pid and how many calls its program has, if it is Direct, when there is
 	// time: while the sandbox is built.
 	Born func(pid, calls int)
+	// Built is told init's pid when the sandbox is built, while init prepares itself, if the
+	// pid is known by then. Nil: nothing is called.
+	Built func(pid int)
 
 	// Builder is the executable that builds where a thread cannot. See Serve. If it is to be
 	// hidden, no process of a user namespace that is joined may trace it.

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -130,41 +129,56 @@ func TestVerify(t *testing.T) {
 	must(t, d.Verify(moved))
 }
 
-// A writer killed between the two files leaves a record that knows more, and can be trusted.
+// A writer killed between the two files leaves an intent that knows more.
 func TestCrashBetweenTwoWrites(t *testing.T) {
-	r := testRoot(t)
-	d, err := r.Create("x", intended("x"))
-	must(t, err)
-	defer d.Close()
-	if _, err := d.Load(); !errors.Is(err, ErrNoRecord) {
-		t.Errorf("loaded before it was saved: %v", err)
-	}
+	d := create(t, testRoot(t), "x")
 	next := sample("x")
-	draft, err := d.Draft(next)
-	must(t, err, unix.Renameat(d.FD(), draft.temps[0], d.FD(), recordName), d.write(".intent.json.0123", []byte("{half")))
-	rec, err := d.Load()
-	if err != nil || rec.Pid != next.Pid || len(rec.Cgroup.Made) != 2 {
+	next.Pid, next.StartTime = 5000, 6000
+	next.Cgroup.Paths["cpu"] = "/sys/fs/cgroup/cpu/a/b"
+	must(t, d.writeIntent(next), d.write(".state.json.0123", []byte("{half")))
+	old, err := d.Load()
+	if err != nil || old.Pid != sample("x").Pid {
+		t.Errorf("record %+v, %v", old, err)
+	}
+	if intent, err := d.LoadIntent(); err != nil || intent.Pid != 5000 {
+		t.Errorf("intent %+v, %v", intent, err)
+	}
+	must(t, d.Save(next))
+	if rec, err := d.Load(); err != nil || rec.Pid != 5000 {
 		t.Errorf("record %+v, %v", rec, err)
 	}
-	if intent, err := d.LoadIntent(); err != nil || intent.Pid != 0 || intent.Phase != PhaseCreating {
-		t.Errorf("intent %+v, %v", intent, err)
-	}
-	must(t, d.Verify(rec))
-	for name, change := range map[string]func(*Record){
-		"token":     func(r *Record) { r.Token = "other" },
-		"boot id":   func(r *Record) { r.BootID = "other" },
-		"directory": func(r *Record) { r.Cgroup.Paths["memory"] = "/sys/fs/cgroup/memory/a/other" },
-		"unit":      func(r *Record) { r.Cgroup.Unit = "other.scope" },
-	} {
-		rec := sample("x")
-		change(rec)
-		if err := d.Verify(rec); !errors.Is(err, ErrDiffers) {
-			t.Errorf("%s altered: %v", name, err)
+	must(t, d.Remove())
+	gone(t, d.Path())
+}
+
+// While a container is made only its intent says what is known of it, and that it is not made
+// yet; the record that is saved in the end agrees with it.
+func TestDraft(t *testing.T) {
+	d, err := testRoot(t).Create("x", intended("x"))
+	must(t, err)
+	defer d.Close()
+	is := func(pid int) {
+		t.Helper()
+		if _, err := d.Load(); !errors.Is(err, ErrNoRecord) {
+			t.Errorf("loaded before it was saved: %v", err)
+		}
+		if intent, err := d.LoadIntent(); err != nil || intent.Pid != pid || intent.Phase != PhaseCreating {
+			t.Errorf("intent %+v, %v", intent, err)
 		}
 	}
-	must(t, d.Save(next), d.Verify(next))
-	if intent, err := d.LoadIntent(); err != nil || intent.Pid != next.Pid {
-		t.Errorf("intent %+v, %v", intent, err)
+	is(0)
+	draft, err := d.Draft(sample("x"))
+	must(t, err)
+	is(sample("x").Pid)
+	must(t, draft.Save())
+	rec, err := d.Load()
+	must(t, err, d.Verify(rec))
+	if rec.Phase != PhaseCreated || rec.Pid != sample("x").Pid {
+		t.Errorf("record %+v", rec)
+	}
+	rec.Cgroup.Made = append(rec.Cgroup.Made, "/sys/fs/cgroup/memory")
+	if err := d.Verify(rec); !errors.Is(err, ErrDiffers) {
+		t.Errorf("an altered record: %v", err)
 	}
 	must(t, d.Remove())
 	gone(t, d.Path())
@@ -303,96 +317,4 @@ func TestTooManyFiles(t *testing.T) {
 		}
 		gone(t, filepath.Join(r.Path(), "x"))
 	}
-}
-
-func TestRemoveHostile(t *testing.T) {
-	r := testRoot(t)
-	d := create(t, r, "x")
-	canary := t.TempDir()
-	must(t, os.WriteFile(filepath.Join(canary, "file"), []byte("x"), 0o600))
-	must(t, os.Symlink(canary, filepath.Join(d.Path(), "to-dir")))
-	must(t, os.Symlink(filepath.Join(canary, "file"), filepath.Join(d.Path(), "to-file")))
-	must(t, os.Symlink("loop", filepath.Join(d.Path(), "loop")))
-	must(t, os.MkdirAll(filepath.Join(d.Path(), "a/b/c/d"), 0o700))
-	must(t, os.Symlink("/", filepath.Join(d.Path(), "a/b/c/d/root")))
-	must(t, unix.Mkfifo(filepath.Join(d.Path(), "a/fifo"), 0o600))
-	for i := range 10000 {
-		must(t, os.WriteFile(filepath.Join(d.Path(), "a/b", "f"+itoa(i)), nil, 0o600))
-	}
-	must(t, d.Remove())
-	gone(t, d.Path())
-	if _, err := os.Stat(filepath.Join(canary, "file")); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestRemoveTooDeep(t *testing.T) {
-	r := testRoot(t)
-	d := create(t, r, "x")
-	deep := d.Path() + strings.Repeat("/d", removeDepth+5)
-	must(t, os.MkdirAll(deep, 0o700))
-	if err := d.Remove(); err == nil || !strings.Contains(err.Error(), "nested too deeply") {
-		t.Errorf("remove: %v", err)
-	}
-	if _, err := d.Load(); err != nil {
-		t.Errorf("the record went before the rest: %v", err)
-	}
-}
-
-func TestRemoveMounts(t *testing.T) {
-	need.Root(t)
-	if !inNamespaces(t, 0) {
-		return
-	}
-	r := testRoot(t)
-	d := create(t, r, "x")
-	canary := t.TempDir()
-	must(t, os.WriteFile(filepath.Join(canary, "file"), []byte("x"), 0o600))
-	dir, file := filepath.Join(d.Path(), "sub/dir"), filepath.Join(d.Path(), "file")
-	must(t, os.MkdirAll(dir, 0o700), os.WriteFile(file, nil, 0o600), os.WriteFile(filepath.Join(d.Path(), "start.sock"), nil, 0o600))
-	must(t, unix.Mount(canary, dir, "", unix.MS_BIND, ""))
-	must(t, unix.Mount(filepath.Join(canary, "file"), file, "", unix.MS_BIND, ""))
-	err := d.Remove()
-	if err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), file+": something is mounted") {
-		t.Errorf("remove: %v", err)
-	}
-	if _, err := os.Stat(filepath.Join(canary, "file")); err != nil {
-		t.Errorf("the canary: %v", err)
-	}
-	gone(t, filepath.Join(d.Path(), "start.sock"))
-	if _, err := d.Load(); err != nil {
-		t.Errorf("the record went before the rest: %v", err)
-	}
-	must(t, unix.Unmount(dir, 0), unix.Unmount(file, 0), d.Remove())
-	gone(t, d.Path())
-
-	// A mount on the directory itself.
-	e := create(t, r, "y")
-	must(t, e.Close(), unix.Mount(canary, e.Path(), "", unix.MS_BIND, ""))
-	if _, err := r.Open("y"); err == nil || !strings.Contains(err.Error(), "something is mounted on "+e.Path()) {
-		t.Errorf("open: %v", err)
-	}
-	must(t, unix.Unmount(e.Path(), 0))
-}
-
-func TestRemoveImmutable(t *testing.T) {
-	need.Root(t)
-	r := testRoot(t)
-	d := create(t, r, "x")
-	path := filepath.Join(d.Path(), "stuck")
-	f, err := os.Create(path)
-	must(t, err)
-	defer f.Close()
-	const immutable = 0x10
-	flags, err := unix.IoctlGetUint32(int(f.Fd()), unix.FS_IOC_GETFLAGS)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, int(flags)|immutable)
-	}
-	need.Feature(t, "immutable", err == nil, "no immutable files here")
-	t.Cleanup(func() { _ = unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, int(flags)) })
-	if err := d.Remove(); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), path) {
-		t.Errorf("remove: %v", err)
-	}
-	must(t, unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, int(flags)), d.Remove())
-	gone(t, d.Path())
 }

@@ -108,7 +108,7 @@ func (r *Root) FD() int { return int(r.f.Fd()) }
 func (r *Root) Close() error { return r.f.Close() }
 
 // Create makes the directory of a new container, locks it and writes the intent, which is
-// all of the record but what config.json says; the first Save makes the record. Version, ID,
+// all of the record but what config.json says; Draft or Save makes the record. Version, ID,
 // Token, BootID, Phase and Created are filled in where they are empty. Of several callers
 // one wins, the others get ErrExists; after any other error nothing is left.
 func (r *Root) Create(id string, rec *Record) (*Dir, error) {
@@ -133,7 +133,7 @@ func (r *Root) Create(id string, rec *Record) (*Dir, error) {
 		d.Close()
 		return nil, err
 	}
-	if err := d.intend(rec); err != nil {
+	if err := d.writeIntent(rec); err != nil {
 		err = fmt.Errorf("cannot create container %s: %w", id, err)
 		if e := d.remove(); e != nil {
 			err = errors.Join(err, e)
@@ -142,22 +142,6 @@ func (r *Root) Create(id string, rec *Record) (*Dir, error) {
 		return nil, err
 	}
 	return d, nil
-}
-
-// intend writes the intent of a directory that was just made.
-func (d *Dir) intend(rec *Record) error {
-	data, err := encodeRecord(rec, false)
-	if err != nil {
-		return fmt.Errorf("cannot save the record: %w", err)
-	}
-	temp, err := d.beside(intentName, data)
-	if err == nil {
-		err = d.rename(temp, intentName)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot write %s: %w", filepath.Join(d.Path(), intentName), err)
-	}
-	return nil
 }
 
 // claim locks a directory that was just made and opened. It need not be the same one:

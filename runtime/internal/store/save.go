@@ -14,8 +14,13 @@ import (
 // Save replaces the record. Whoever is killed at whatever moment, the old one or the new
 // one is there. After an error the old record is still in place.
 func (d *Dir) Save(rec *Record) error {
-	draft, err := d.Draft(rec)
+	draft, err := d.draft(rec)
 	if err != nil {
+		return err
+	}
+	// First the intent: it may be ahead of the record, never behind.
+	if err := d.writeIntent(rec); err != nil {
+		draft.remove()
 		return err
 	}
 	return draft.Save()
@@ -23,46 +28,69 @@ func (d *Dir) Save(rec *Record) error {
 
 // A Draft is a record that is written, and not yet in its place.
 type Draft struct {
-	d     *Dir
-	temps [2]string // of drafted
+	d    *Dir
+	temp string
 }
 
-// drafted are the files of a record. The record comes first: who finds an intent that says
-// that a container is made finds its record, too.
-var drafted = [2]string{recordName, intentName}
-
-// Draft writes a record beside the one that is there, for Save to take its place. A draft that
-// is forgotten is removed with the directory.
-func (d *Dir) Draft(rec *Record) (_ *Draft, err error) {
-	if rec.ID != d.id {
-		return nil, fmt.Errorf("cannot save the record of %q as that of %s", rec.ID, d.id)
+// Draft writes the first record of a container that is nearly made. Save gives it its place;
+// until then only the intent says what it will say, and that the container is being made. A
+// draft that is forgotten is removed with the directory.
+func (d *Dir) Draft(rec *Record) (*Draft, error) {
+	draft, err := d.draft(rec)
+	if err != nil {
+		return nil, err
 	}
-	draft := &Draft{d: d}
-	for i, name := range drafted {
-		data, err := encodeRecord(rec, name == recordName)
-		if err != nil {
-			err = fmt.Errorf("cannot save the record of container %s: %w", d.id, err)
-		} else if draft.temps[i], err = d.beside(name, data); err != nil {
-			err = fmt.Errorf("cannot write %s: %w", filepath.Join(d.Path(), name), err)
-		}
-		if err != nil {
-			draft.remove()
-			return nil, err
-		}
+	intent := *rec
+	intent.Phase = PhaseCreating
+	if err := d.writeIntent(&intent); err != nil {
+		draft.remove()
+		return nil, err
 	}
 	return draft, nil
 }
 
+func (d *Dir) draft(rec *Record) (*Draft, error) {
+	temp, err := d.encoded(rec, recordName)
+	return &Draft{d, temp}, err
+}
+
 // Save puts the draft in its place. It can be called once.
 func (f *Draft) Save() error {
-	for i, name := range drafted {
-		if err := f.d.replace(name, f.temps[i]); err != nil {
-			f.remove()
-			return fmt.Errorf("cannot write %s: %w", filepath.Join(f.d.Path(), name), err)
-		}
-		f.temps[i] = ""
+	if err := f.d.replace(recordName, f.temp); err != nil {
+		f.remove()
+		return fmt.Errorf("cannot write %s: %w", filepath.Join(f.d.Path(), recordName), err)
 	}
 	return nil
+}
+
+func (f *Draft) remove() { _ = unix.Unlinkat(f.d.FD(), f.temp, 0) }
+
+// writeIntent replaces the intent.
+func (d *Dir) writeIntent(rec *Record) error {
+	temp, err := d.encoded(rec, intentName)
+	if err != nil {
+		return err
+	}
+	if err := d.replace(intentName, temp); err != nil {
+		_ = unix.Unlinkat(d.FD(), temp, 0)
+		return fmt.Errorf("cannot write %s: %w", filepath.Join(d.Path(), intentName), err)
+	}
+	return nil
+}
+
+// encoded writes a record beside its file.
+func (d *Dir) encoded(rec *Record, name string) (temp string, err error) {
+	if rec.ID != d.id {
+		return "", fmt.Errorf("cannot save the record of %q as that of %s", rec.ID, d.id)
+	}
+	data, err := encodeRecord(rec, name == recordName)
+	if err != nil {
+		return "", fmt.Errorf("cannot save the record of container %s: %w", d.id, err)
+	}
+	if temp, err = d.beside(name, data); err != nil {
+		return "", fmt.Errorf("cannot write %s: %w", filepath.Join(d.Path(), name), err)
+	}
+	return temp, nil
 }
 
 // replace gives a file the name of another, which is gone then. It does not rename the one
@@ -81,14 +109,6 @@ func (d *Dir) replace(name, temp string) error {
 
 func (d *Dir) rename(from, to string) error {
 	return retry(func() error { return unix.Renameat(d.FD(), from, d.FD(), to) })
-}
-
-func (f *Draft) remove() {
-	for _, temp := range f.temps {
-		if temp != "" {
-			_ = unix.Unlinkat(f.d.FD(), temp, 0)
-		}
-	}
 }
 
 // beside writes a file beside name. The random name keeps a file that a killed writer left
@@ -148,9 +168,8 @@ func writeAll(fd int, data []byte) error {
 // Verify checks what a record says about processes and cgroups, the things that
 // killing and removing act upon, against the intent record: it must not say anything
 // that the intent does not. Both are written by one Save, so otherwise somebody
-// changed one of them, and nothing may be killed on its word. Only what is known when a
-// container is made is not in an intent of before, which is there if its creator was killed
-// between the two. The error wraps ErrDiffers.
+// changed one of them, and nothing may be killed on its word. The intent may know
+// more, because it is written first. The error wraps ErrDiffers.
 func (d *Dir) Verify(rec *Record) error {
 	intent, err := d.LoadIntent()
 	if err != nil {
@@ -169,9 +188,9 @@ func contradiction(rec, intent *Record) string {
 		return "token"
 	case rec.BootID != intent.BootID:
 		return "boot_id"
-	case rec.Pid != 0 && rec.Pid != intent.Pid && !intent.before():
+	case rec.Pid != 0 && rec.Pid != intent.Pid:
 		return "init_process_pid"
-	case rec.Pid != 0 && rec.StartTime != intent.StartTime && !intent.before():
+	case rec.Pid != 0 && rec.StartTime != intent.StartTime:
 		return "init_process_start"
 	case rec.Cgroup.Path != "" && rec.Cgroup.Path != intent.Cgroup.Path:
 		return "cgroup.path"
@@ -185,9 +204,6 @@ func contradiction(rec, intent *Record) string {
 			return "cgroup_paths." + hierarchy
 		}
 	}
-	if intent.before() {
-		return ""
-	}
 	for _, dir := range rec.Cgroup.Made {
 		if !slices.Contains(intent.Cgroup.Made, dir) {
 			return "cgroup.made"
@@ -195,9 +211,6 @@ func contradiction(rec, intent *Record) string {
 	}
 	return ""
 }
-
-// before reports whether this is the intent that Root.Create has written.
-func (r *Record) before() bool { return r.Phase == PhaseCreating && r.Pid == 0 }
 
 // randomHex returns n random bytes as hexadecimal digits.
 func randomHex(n int) (string, error) {
