@@ -39,7 +39,7 @@ func (c *Container) Delete(ctx context.Context, force bool) error {
 		}
 	}
 	c.reap()
-	b, bundleErr := c.bundle()
+	b, bundleErr := c.intended()
 	if err := c.group().Remove(ctx); err != nil {
 		return err
 	}

@@ -202,7 +202,7 @@ func (c *Container) State() (*State, error) {
 }
 
 func (c *Container) annotations() map[string]string {
-	b, err := c.bundle()
+	b, err := c.intended()
 	if err != nil {
 		return nil
 	}
@@ -214,7 +214,7 @@ func (c *Container) bundle() (*spec.Bundle, error) {
 	if c.self != nil && c.self.bundle != nil && len(c.rec.IntelRdt) == 0 {
 		return c.self.bundle, nil
 	}
-	b, err := c.configuration()
+	b, err := spec.Parse(c.rec.Bundle, c.rec.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -228,10 +228,16 @@ func (c *Container) bundle() (*spec.Bundle, error) {
 	return b, nil
 }
 
-// configuration reads config.json. Only a container that is being made has not its own yet.
-func (c *Container) configuration() (*spec.Bundle, error) {
-	if c.rec.Phase == store.PhaseCreating && len(c.rec.Config) == 0 && c.rec.Bundle != "" {
-		return spec.Load(c.rec.Bundle)
+// intended is bundle also of a container that has not been made, or not yet: that is in the
+// bundle itself. What a container may do is not asked of it, since it can have changed.
+func (c *Container) intended() (*spec.Bundle, error) {
+	if c.rec.Phase != store.PhaseCreating || len(c.rec.Config) > 0 || c.rec.Bundle == "" {
+		return c.bundle()
 	}
-	return spec.Parse(c.rec.Bundle, c.rec.Config)
+	b, err := spec.Load(c.rec.Bundle)
+	if err != nil {
+		return nil, err
+	}
+	b.Default()
+	return b, nil
 }

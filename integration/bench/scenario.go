@@ -59,7 +59,7 @@ func interleave(ctx context.Context, l *lab, n, warm int, pause time.Duration, o
 	rows := make([][]float64, len(l.contenders))
 	out := make([]bool, len(l.contenders))
 	var failed error
-	order := rand.New(rand.NewPCG(1, uint64(n))) // the same in every session
+	order := rand.New(rand.NewPCG(1, uint64(n))) // the same every time
 	for round := range n + warm {
 		for _, i := range order.Perm(len(l.contenders)) {
 			c := l.contenders[i]
