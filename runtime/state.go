@@ -123,8 +123,11 @@ func (c *Container) Status() (Status, error) {
 	if err != nil {
 		return "", err
 	}
-	if c.rec.Phase == store.PhaseCreating && c.beingMade() {
-		return Creating, nil
+	if c.rec.Phase == store.PhaseCreating {
+		if c.beingMade() {
+			return Creating, nil
+		}
+		c.complete()
 	}
 	if c.rec.BootID != boot || c.rec.Pid == 0 {
 		return Stopped, nil
@@ -147,6 +150,14 @@ func (c *Container) Status() (Status, error) {
 		return Created, nil
 	}
 	return Running, nil
+}
+
+// complete reads the record of a container that has been made since it was looked for, if it
+// has.
+func (c *Container) complete() {
+	if rec, err := c.dir.Load(); err == nil && c.dir.Verify(rec) == nil {
+		c.rec = rec
+	}
 }
 
 // beingMade reports whether the creator of this container still holds its lock.

@@ -58,6 +58,13 @@ func saver(root string) {
 		panic(err)
 	}
 	fmt.Println("ready")
+	draft, err := d.Draft(sample("victim"))
+	if err == nil {
+		err = draft.Save()
+	}
+	if err != nil {
+		panic(err)
+	}
 	for n := 1; ; n++ {
 		rec := sample("victim")
 		rec.Config = []byte(`{"n":"` + strings.Repeat("x", n%5000) + `"}`)
