@@ -138,6 +138,7 @@ func TestHookIsInterruptedInOtherPidNamespaces(t *testing.T) {
 			interruptCreate(t, s, kind, unix.SIGTERM, "create")
 		})
 		t.Run(kind+"/joined", func(t *testing.T) {
+			need.Root(t)
 			c := lab.New(t).Create(lab.NewBundle(t, lab.Check("sleep", "forever")))
 			s := asRoot(t) // it finds the other one there
 			onlyOurs(t, s)

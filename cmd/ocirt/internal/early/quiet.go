@@ -9,7 +9,8 @@ const monitorSlack = "1000000"
 
 // quietMonitor tells the kernel not to hurry for the monitor, the first thread that the Go
 // runtime starts (proc_pid_timerslack_ns(5)). No other thread may be late: they sleep for
-// microseconds when they take work from each other. Where it cannot be told, nothing is lost.
+// microseconds when they take work from each other. Only root may (CAP_SYS_NICE); where it cannot
+// be told, nothing is lost.
 func quietMonitor() {
 	if tid := ahead.Pid() + 1; ahead.HasThread(tid) { // or it is somebody else's process
 		ahead.WriteFile("/proc/"+decimal(tid)+"/timerslack_ns", monitorSlack)
