@@ -175,8 +175,8 @@ func (c *Container) release(pre *prelude, b *spec.Bundle, o StartOptions) error 
 	err := c.tell(pre.conn)
 	goes(err == nil)
 	if err != nil {
-		if err := c.mayStart(); err != nil {
-			return err
+		if why := c.mayStart(); why != nil {
+			return why
 		}
 		return err
 	}

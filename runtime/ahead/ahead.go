@@ -37,12 +37,9 @@ func WriteFile(name, text string) { bare.WriteFile(name, text) }
 // bundle: Create will.
 //
 // For a moment there is a descriptor that the caller did not open. With a single processor
-// there is nothing to win, and nothing is done. The thread calls first before all else, if it
-// is not nil, and so does Begin itself if there is no thread.
+// there is nothing to win, and nothing is done. The thread calls first before all else, and
+// so does Begin itself if there is no thread.
 func Begin(first func(), bundles ...string) {
-	if first == nil {
-		first = func() {}
-	}
 	if runtime.NumCPU() == 1 {
 		first()
 		return
